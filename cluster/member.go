@@ -1,0 +1,189 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Role says what a member may do in raft.
+type Role uint8
+
+const (
+	// Learner receives the log but does not vote (Raft thesis §4.2.1).
+	Learner Role = iota + 1
+	// Voter counts in elections and commits.
+	Voter
+)
+
+// String is "learner" or "voter".
+func (r Role) String() string {
+	switch r {
+	case Learner:
+		return "learner"
+	case Voter:
+		return "voter"
+	}
+	return fmt.Sprintf("role(%d)", uint8(r))
+}
+
+// MarshalText encodes the role as its name.
+func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads "learner" or "voter".
+func (r *Role) UnmarshalText(b []byte) error {
+	switch string(b) {
+	case "learner":
+		*r = Learner
+	case "voter":
+		*r = Voter
+	default:
+		return fmt.Errorf("unknown role %q", b)
+	}
+	return nil
+}
+
+// Member is one node of a cluster, as the log has it.
+type Member struct {
+	ID          NodeID      `json:"id"`
+	Incarnation Incarnation `json:"incarnation"`
+	Name        string      `json:"name"`                  // unique among living members
+	PeerAddr    string      `json:"peer_addr"`             // host:port, members talk here
+	ClientAddr  string      `json:"client_addr,omitempty"` // host:port, clients talk here; "" when there is none
+	Zone        string      `json:"zone,omitempty"`
+	Role        Role        `json:"role"`
+}
+
+// Tombstone remembers a removed identity for ever.
+type Tombstone struct {
+	ID    NodeID `json:"id"`
+	Name  string `json:"name"`
+	Index uint64 `json:"index"` // log index of the removal
+}
+
+// Outcome records what became of one membership request, so that asking again
+// with the same request ID gets the same answer.
+type Outcome struct {
+	Request string `json:"request"`           // request ID
+	Index   uint64 `json:"index"`             // log index at which it was decided
+	Refused string `json:"refused,omitempty"` // empty: applied; else why not
+}
+
+// MaxOutcomes is how many [Outcome]s a [Membership] remembers, newest last.
+const MaxOutcomes = 1024
+
+// Membership is who is in the cluster at one log index. It is a function of
+// the log and of nothing else.
+type Membership struct {
+	Cluster  string      `json:"cluster"` // the cluster's name
+	ID       ClusterID   `json:"id"`
+	Members  []Member    `json:"members"`            // sorted by ID, no duplicates
+	Removed  []Tombstone `json:"removed,omitempty"`  // sorted by ID, no duplicates
+	Outcomes []Outcome   `json:"outcomes,omitempty"` // oldest first, at most MaxOutcomes
+}
+
+// Clone returns a copy that shares nothing with m.
+func (m Membership) Clone() Membership {
+	m.Members = slices.Clone(m.Members)
+	m.Removed = slices.Clone(m.Removed)
+	m.Outcomes = slices.Clone(m.Outcomes)
+	return m
+}
+
+// Member finds a living member.
+func (m *Membership) Member(id NodeID) (Member, bool) {
+	i, ok := slices.BinarySearchFunc(m.Members, id, compareMember)
+	if !ok {
+		return Member{}, false
+	}
+	return m.Members[i], true
+}
+
+// ByName finds a living member by its name.
+func (m *Membership) ByName(name string) (Member, bool) {
+	for _, mem := range m.Members {
+		if mem.Name == name {
+			return mem, true
+		}
+	}
+	return Member{}, false
+}
+
+// Put adds the member or replaces the one with its ID.
+func (m *Membership) Put(mem Member) {
+	i, ok := slices.BinarySearchFunc(m.Members, mem.ID, compareMember)
+	if ok {
+		m.Members[i] = mem
+		return
+	}
+	m.Members = slices.Insert(m.Members, i, mem)
+}
+
+// Remove takes a living member out and leaves a tombstone.
+func (m *Membership) Remove(id NodeID, index uint64) {
+	i, ok := slices.BinarySearchFunc(m.Members, id, compareMember)
+	if !ok {
+		return
+	}
+	t := Tombstone{ID: id, Name: m.Members[i].Name, Index: index}
+	m.Members = slices.Delete(m.Members, i, i+1)
+	j, _ := slices.BinarySearchFunc(m.Removed, id, compareTombstone)
+	m.Removed = slices.Insert(m.Removed, j, t)
+}
+
+// Tombstone says whether the identity was removed, and when.
+func (m *Membership) Tombstone(id NodeID) (Tombstone, bool) {
+	i, ok := slices.BinarySearchFunc(m.Removed, id, compareTombstone)
+	if !ok {
+		return Tombstone{}, false
+	}
+	return m.Removed[i], true
+}
+
+// Voters lists the IDs of the voting members, sorted.
+func (m *Membership) Voters() []NodeID {
+	var ids []NodeID
+	for _, mem := range m.Members {
+		if mem.Role == Voter {
+			ids = append(ids, mem.ID)
+		}
+	}
+	return ids
+}
+
+// Record notes an outcome, dropping the oldest above [MaxOutcomes].
+func (m *Membership) Record(o Outcome) {
+	if n := len(m.Outcomes) - MaxOutcomes + 1; n > 0 {
+		m.Outcomes = slices.Delete(m.Outcomes, 0, n)
+	}
+	m.Outcomes = append(m.Outcomes, o)
+}
+
+// Outcome finds what became of a request.
+func (m *Membership) Outcome(request string) (Outcome, bool) {
+	for i := len(m.Outcomes) - 1; i >= 0; i-- {
+		if m.Outcomes[i].Request == request {
+			return m.Outcomes[i], true
+		}
+	}
+	return Outcome{}, false
+}
+
+func compareMember(m Member, id NodeID) int {
+	switch {
+	case m.ID < id:
+		return -1
+	case m.ID > id:
+		return 1
+	}
+	return 0
+}
+
+func compareTombstone(t Tombstone, id NodeID) int {
+	switch {
+	case t.ID < id:
+		return -1
+	case t.ID > id:
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,44 @@
+package cluster
+
+// Status is what one member knows at one moment. It is a value: whoever holds
+// it may read it for ever and must not change what its slices hold.
+type Status struct {
+	Self      Member         `json:"self"`       // Role is 0 before the node is a member
+	Cluster   string         `json:"cluster"`    // the cluster's name
+	ClusterID ClusterID      `json:"cluster_id"` // zero before the node is a member
+	Stage     string         `json:"stage"`      // blank, promised, accepted, member or removed
+	Leader    NodeID         `json:"leader"`     // 0: none known
+	Term      uint64         `json:"term"`
+	State     string         `json:"state"`     // forming, follower, candidate, leader or stopped
+	Committed uint64         `json:"committed"` // index; applied <= committed <= last
+	Applied   uint64         `json:"applied"`
+	First     uint64         `json:"first"` // first index still in the log
+	Last      uint64         `json:"last"`
+	LogBytes  int64          `json:"log_bytes"`
+	Joint     bool           `json:"joint"`   // a joint configuration is in force (Raft thesis §4.3)
+	Members   []MemberStatus `json:"members"` // sorted by ID
+	Pending   int            `json:"pending"` // proposals waiting at this member
+}
+
+// MemberStatus is one member as seen by another.
+type MemberStatus struct {
+	Member
+	Match     uint64 `json:"match"`                    // leader only: last index known to be on its disk
+	Applied   uint64 `json:"applied"`                  // self only, else 0
+	Active    bool   `json:"active"`                   // leader only: answered within an election timeout
+	Connected bool   `json:"connected"`                // self: always true
+	Err       string `json:"err,omitempty"`            // why not connected
+	Progress  string `json:"progress,omitempty"`       // leader only: probe, replicate or snapshot
+	Sent      int64  `json:"snapshot_sent,omitempty"`  // bytes, while a snapshot is sent to it
+	Total     int64  `json:"snapshot_total,omitempty"` // bytes
+}
+
+// Member finds a member's line by ID.
+func (s *Status) Member(id NodeID) (MemberStatus, bool) {
+	for _, m := range s.Members {
+		if m.ID == id {
+			return m, true
+		}
+	}
+	return MemberStatus{}, false
+}

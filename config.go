@@ -1,0 +1,156 @@
+package muster
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/musterhq/muster/event"
+)
+
+// Config is what a node is told. The zero value of a field means the stated
+// default. Start changes nothing in it.
+type Config struct {
+	// Name of the member, unique in the cluster. Default: the host name.
+	Name string
+	// DataDir is the node's own directory; its identity lives and dies with it. Required.
+	DataDir string
+	// Cluster is the cluster's name, a guard against mixing up two. Default "muster".
+	Cluster string
+
+	// PeerListen is where other members connect, host:port. Default 127.0.0.1:2380.
+	PeerListen string
+	// PeerAdvertise is PeerListen as others reach it. Default: what is listened on.
+	PeerAdvertise string
+	// ClientAdvertise is told to the other members for their clients. Default: none.
+	ClientAdvertise string
+	// Zone names the failure domain.
+	Zone string
+
+	// Seeds are peer addresses. Without JoinOnly they are the founders: the
+	// cluster is founded once all of them, each with this same list, have
+	// agreed, and a node that comes later joins. With JoinOnly they are just
+	// addresses to ask.
+	Seeds []string
+	// Single founds a cluster of one, at once. Others join it.
+	Single bool
+	// JoinOnly never founds.
+	JoinOnly bool
+
+	// HeartbeatInterval of the leader. Default 100 ms.
+	HeartbeatInterval time.Duration
+	// ElectionTimeout, at least five heartbeats. Default 1 s.
+	ElectionTimeout time.Duration
+
+	// TargetVoters is how many members shall vote; odd. Default: 5, or 3 with
+	// fewer than five members, or 1 with fewer than three.
+	TargetVoters int
+
+	// SnapshotLogBytes is how much log is gathered before a snapshot is taken
+	// and the log before it is dropped. Default 64 MiB.
+	SnapshotLogBytes int64
+	// SnapshotSendBytesPerSecond throttles the sending of snapshots. Default: none.
+	SnapshotSendBytesPerSecond int64
+	// MaxCommandBytes bounds one command. Default 4 MiB; at most 32 MiB.
+	MaxCommandBytes int
+	// MaxPendingBytes bounds what waits at this member; above it callers get
+	// ErrOverloaded. Default 256 MiB.
+	MaxPendingBytes int64
+
+	// Logger gets one line for each thing an operator would act on. Default: discard.
+	Logger *slog.Logger
+	// OnEvent is called for every event, in order, by one goroutine. It must return soon.
+	OnEvent func(event.Event)
+}
+
+// withDefaults is a copy of c with every default filled in.
+func (c Config) withDefaults() Config {
+	def := func(s *string, v string) {
+		if *s == "" {
+			*s = v
+		}
+	}
+	def(&c.Cluster, "muster")
+	def(&c.PeerListen, "127.0.0.1:2380")
+	if c.HeartbeatInterval == 0 {
+		c.HeartbeatInterval = 100 * time.Millisecond
+	}
+	if c.ElectionTimeout == 0 {
+		c.ElectionTimeout = 10 * c.HeartbeatInterval
+	}
+	if c.SnapshotLogBytes == 0 {
+		c.SnapshotLogBytes = 64 << 20
+	}
+	if c.MaxCommandBytes == 0 {
+		c.MaxCommandBytes = 4 << 20
+	}
+	if c.MaxPendingBytes == 0 {
+		c.MaxPendingBytes = 256 << 20
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Validate reports every fault of the configuration at once.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if c.DataDir == "" {
+		fault("no data directory: set DataDir (--data-dir)")
+	}
+	switch {
+	case c.Single && len(c.Seeds) > 0:
+		fault("both Single and Seeds: a single node founds a cluster of its own, seeds found one together; choose one")
+	case c.Single && c.JoinOnly:
+		fault("both Single and JoinOnly: a node either founds or joins; choose one")
+	case !c.Single && len(c.Seeds) == 0:
+		fault("neither Seeds nor Single: give the founders' peer addresses (--seeds), or found a cluster of one (--single), or join one (--join-only with --seeds)")
+	}
+	seen := map[string]bool{}
+	for _, s := range c.Seeds {
+		checkAddr(fault, "seed", s, true)
+		if seen[s] {
+			fault("seed %q is listed twice", s)
+		}
+		seen[s] = true
+	}
+	checkAddr(fault, "PeerListen (--peer-listen)", c.PeerListen, false)
+	if c.PeerAdvertise != "" {
+		checkAddr(fault, "PeerAdvertise (--peer-advertise)", c.PeerAdvertise, true)
+	}
+	if c.ClientAdvertise != "" {
+		checkAddr(fault, "ClientAdvertise (--advertise)", c.ClientAdvertise, true)
+	}
+	if c.HeartbeatInterval < time.Millisecond {
+		fault("heartbeat interval %v: at least 1ms", c.HeartbeatInterval)
+	}
+	if c.ElectionTimeout < 5*c.HeartbeatInterval {
+		fault("election timeout %v: at least five heartbeats (%v)", c.ElectionTimeout, 5*c.HeartbeatInterval)
+	}
+	if c.TargetVoters < 0 || (c.TargetVoters > 0 && c.TargetVoters%2 == 0) {
+		fault("target of %d voters: want an odd number", c.TargetVoters)
+	}
+	if c.MaxCommandBytes < 1 || c.MaxCommandBytes > 32<<20 {
+		fault("maximum command size %d: want 1 byte to 32 MiB", c.MaxCommandBytes)
+	}
+	return errors.Join(faults...)
+}
+
+func checkAddr(fault func(string, ...any), what, addr string, reachable bool) {
+	host, port, err := net.SplitHostPort(addr)
+	switch {
+	case err != nil:
+		fault("%s %q is not host:port", what, addr)
+	case port == "":
+		fault("%s %q has no port", what, addr)
+	case reachable && (host == "" || host == "0.0.0.0" || host == "::"):
+		fault("%s %q: others can't reach %q; give an address that they can", what, addr, host)
+	case reachable && port == "0":
+		fault("%s %q: others can't reach port 0", what, addr)
+	}
+}

@@ -1,0 +1,235 @@
+package event
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/musterhq/muster/cluster"
+)
+
+// Forming says what a node without a cluster waits for; sent when it changes.
+type Forming struct {
+	Stage   string   `json:"stage"` // blank, promised, accepted, joining
+	Reasons []Reason `json:"reasons"`
+}
+
+// Kind implements [Event].
+func (Forming) Kind() string { return "forming" }
+
+// Text implements [Event].
+func (e Forming) Text() string {
+	if len(e.Reasons) == 0 {
+		return "forming a cluster: nothing is waited for"
+	}
+	parts := make([]string, len(e.Reasons))
+	for i, r := range e.Reasons {
+		parts[i] = r.Text
+	}
+	return "no cluster yet: " + strings.Join(parts, "; ")
+}
+
+// Founded: this node is a founder of a new cluster.
+type Founded struct {
+	Cluster  cluster.ClusterID `json:"cluster"`
+	Founders []string          `json:"founders"` // names
+}
+
+// Kind implements [Event].
+func (Founded) Kind() string { return "founded" }
+
+// Text implements [Event].
+func (e Founded) Text() string {
+	return fmt.Sprintf("founded cluster %s with %s", e.Cluster, strings.Join(e.Founders, ", "))
+}
+
+// Joined: this node was admitted to a cluster as a learner.
+type Joined struct {
+	Cluster cluster.ClusterID `json:"cluster"`
+	Via     string            `json:"via"` // address of the member that answered
+}
+
+// Kind implements [Event].
+func (Joined) Kind() string { return "joined" }
+
+// Text implements [Event].
+func (e Joined) Text() string { return fmt.Sprintf("joined cluster %s through %s", e.Cluster, e.Via) }
+
+// LeaderChanged: this node follows another leader than before.
+type LeaderChanged struct {
+	Term   uint64         `json:"term"`
+	Leader cluster.NodeID `json:"leader,omitempty"` // 0: none
+	Name   string         `json:"name,omitempty"`
+}
+
+// Kind implements [Event].
+func (LeaderChanged) Kind() string { return "leader_changed" }
+
+// Text implements [Event].
+func (e LeaderChanged) Text() string {
+	if e.Leader == 0 {
+		return fmt.Sprintf("no leader in term %d", e.Term)
+	}
+	return fmt.Sprintf("%s leads in term %d", nameOr(e.Name, e.Leader), e.Term)
+}
+
+// MemberAdded: a learner was added.
+type MemberAdded struct {
+	Member cluster.Member `json:"member"`
+	Index  uint64         `json:"index"`
+}
+
+// Kind implements [Event].
+func (MemberAdded) Kind() string { return "member_added" }
+
+// Text implements [Event].
+func (e MemberAdded) Text() string {
+	return fmt.Sprintf("%s at %s was added as a %s", nameOr(e.Member.Name, e.Member.ID), e.Member.PeerAddr, e.Member.Role)
+}
+
+// Promoted: a learner became a voter.
+type Promoted struct {
+	ID    cluster.NodeID `json:"id"`
+	Name  string         `json:"name"`
+	Index uint64         `json:"index"`
+}
+
+// Kind implements [Event].
+func (Promoted) Kind() string { return "promoted" }
+
+// Text implements [Event].
+func (e Promoted) Text() string { return nameOr(e.Name, e.ID) + " was promoted to voter" }
+
+// Demoted: a voter became a learner.
+type Demoted struct {
+	ID    cluster.NodeID `json:"id"`
+	Name  string         `json:"name"`
+	Index uint64         `json:"index"`
+}
+
+// Kind implements [Event].
+func (Demoted) Kind() string { return "demoted" }
+
+// Text implements [Event].
+func (e Demoted) Text() string { return nameOr(e.Name, e.ID) + " was demoted to learner" }
+
+// MemberRemoved: a member left or was removed, for good.
+type MemberRemoved struct {
+	ID    cluster.NodeID `json:"id"`
+	Name  string         `json:"name"`
+	Index uint64         `json:"index"`
+}
+
+// Kind implements [Event].
+func (MemberRemoved) Kind() string { return "member_removed" }
+
+// Text implements [Event].
+func (e MemberRemoved) Text() string { return nameOr(e.Name, e.ID) + " was removed" }
+
+// PeerRefused: this node refused a peer, or was refused by one.
+type PeerRefused struct {
+	Peer   cluster.NodeID `json:"peer,omitempty"`
+	Addr   string         `json:"addr"`
+	Code   string         `json:"code"` // wire.RefusalCode
+	Reason string         `json:"reason"`
+	ByPeer bool           `json:"by_peer"` // the peer refused us
+}
+
+// Kind implements [Event].
+func (PeerRefused) Kind() string { return "peer_refused" }
+
+// Text implements [Event].
+func (e PeerRefused) Text() string {
+	if e.ByPeer {
+		return fmt.Sprintf("%s refused this node: %s", e.Addr, e.Reason)
+	}
+	return fmt.Sprintf("refused %s: %s", e.Addr, e.Reason)
+}
+
+// SnapshotSending, told at start, at each tenth, and at the end.
+type SnapshotSending struct {
+	To    cluster.NodeID `json:"to"`
+	Index uint64         `json:"index"`
+	Sent  int64          `json:"sent_bytes"`
+	Total int64          `json:"total_bytes"`
+	Done  bool           `json:"done"`
+	Err   string         `json:"err,omitempty"`
+}
+
+// Kind implements [Event].
+func (SnapshotSending) Kind() string { return "snapshot_sending" }
+
+// Text implements [Event].
+func (e SnapshotSending) Text() string {
+	if e.Err != "" {
+		return fmt.Sprintf("snapshot at index %d to %s failed after %d of %d bytes: %s", e.Index, e.To, e.Sent, e.Total, e.Err)
+	}
+	return fmt.Sprintf("snapshot at index %d to %s: %d of %d bytes", e.Index, e.To, e.Sent, e.Total)
+}
+
+// SnapshotReceiving is the receiver's side of [SnapshotSending].
+type SnapshotReceiving struct {
+	From  cluster.NodeID `json:"from"`
+	Index uint64         `json:"index"`
+	Have  int64          `json:"have_bytes"`
+	Total int64          `json:"total_bytes"`
+	Done  bool           `json:"done"`
+	Err   string         `json:"err,omitempty"`
+}
+
+// Kind implements [Event].
+func (SnapshotReceiving) Kind() string { return "snapshot_receiving" }
+
+// Text implements [Event].
+func (e SnapshotReceiving) Text() string {
+	if e.Err != "" {
+		return fmt.Sprintf("snapshot at index %d from %s stopped at %d of %d bytes: %s", e.Index, e.From, e.Have, e.Total, e.Err)
+	}
+	return fmt.Sprintf("snapshot at index %d from %s: %d of %d bytes", e.Index, e.From, e.Have, e.Total)
+}
+
+// SnapshotInstalled: this node's state was replaced by a snapshot.
+type SnapshotInstalled struct {
+	Index uint64 `json:"index"`
+}
+
+// Kind implements [Event].
+func (SnapshotInstalled) Kind() string { return "snapshot_installed" }
+
+// Text implements [Event].
+func (e SnapshotInstalled) Text() string {
+	return fmt.Sprintf("installed the snapshot at index %d", e.Index)
+}
+
+// Compacted: the log now begins after Index.
+type Compacted struct {
+	Index uint64 `json:"index"`
+}
+
+// Kind implements [Event].
+func (Compacted) Kind() string { return "compacted" }
+
+// Text implements [Event].
+func (e Compacted) Text() string { return fmt.Sprintf("log compacted through index %d", e.Index) }
+
+// Stopped: the node ended, and why.
+type Stopped struct {
+	Err string `json:"err,omitempty"` // empty: it was asked to
+}
+
+// Kind implements [Event].
+func (Stopped) Kind() string { return "stopped" }
+
+// Text implements [Event].
+func (e Stopped) Text() string {
+	if e.Err == "" {
+		return "stopped"
+	}
+	return "stopped: " + e.Err
+}
+
+func nameOr(name string, id cluster.NodeID) string {
+	if name != "" {
+		return name
+	}
+	return id.String()
+}
