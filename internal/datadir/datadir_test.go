@@ -1,0 +1,303 @@
+package datadir
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/internal/crashfs"
+)
+
+const path = "/var/lib/muster/a"
+
+// seeded is a source of incarnations that differs from seed to seed.
+func seeded(seed byte) *rand.ChaCha8 { return rand.NewChaCha8([32]byte{seed, 1}) }
+
+func open(t *testing.T, fs *crashfs.FS, name string) *Dir {
+	t.Helper()
+	d, err := Open(path, Options{FS: fs, Name: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestIdentityStaysEpochGrows(t *testing.T) {
+	fs := crashfs.New()
+	d := open(t, fs, "a")
+	first := d.Identity()
+	if first.Incarnation.IsZero() || first.Name != "a" || first.Epoch != 1 {
+		t.Fatalf("first: %+v", first)
+	}
+	for _, p := range []string{d.LogPath(), d.SnapshotPath(), d.MachinePath()} {
+		if info, err := fs.Stat(p); err != nil || !info.IsDir() || filepath.Dir(p) != path {
+			t.Errorf("%s: %v", p, err)
+		}
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Errorf("second close: %v", err)
+	}
+	d = open(t, fs.Crash(crashfs.None, 1), "")
+	if want := (Identity{first.Incarnation, "a", 2}); d.Identity() != want {
+		t.Errorf("second: %+v, want %+v", d.Identity(), want)
+	}
+}
+
+func TestIncarnationComesFromRand(t *testing.T) {
+	d, err := Open(path, Options{FS: crashfs.New(), Rand: bytes.NewReader(append(make([]byte, 16), "0123456789abcdef"...))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := d.Identity().Incarnation; string(got[:]) != "0123456789abcdef" {
+		t.Errorf("drew %v; a zero one must be drawn again", got)
+	}
+	if _, err := Open(path, Options{FS: crashfs.New(), Rand: strings.NewReader("short")}); err == nil {
+		t.Error("a short draw passed")
+	}
+}
+
+func TestNameIsAdopted(t *testing.T) {
+	fs := crashfs.New()
+	_ = open(t, fs, "").Close()
+	_ = open(t, fs, "a").Close()
+	if _, err := Open(path, Options{FS: fs, Name: "b"}); !errors.Is(err, ErrOtherNode) {
+		t.Errorf("another name: %v", err)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		prepare func(*crashfs.FS)
+		want    error
+		says    []string
+	}{
+		{"foreign", func(fs *crashfs.FS) { _ = fs.WriteFile(path+"/base.db", nil) }, ErrForeign, []string{"base.db", path, "choose another directory"}},
+		{"identity gone", func(fs *crashfs.FS) { _ = fs.Remove(path + "/identity") }, ErrDamaged, []string{path + "/identity", `"log"`, "restore it"}},
+		{"identity empty", func(fs *crashfs.FS) { _ = fs.WriteFile(path+"/identity", nil) }, ErrDamaged, []string{path + "/identity"}},
+		{"other node", func(fs *crashfs.FS) {}, ErrOtherNode, []string{`"a"`, `"b"`, path, "directory of its own"}},
+		{"in use", nil, ErrInUse, []string{path, "stop that node", "choose another directory"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			fs := crashfs.New()
+			name := "b"
+			switch {
+			case c.want == ErrForeign:
+				if err := fs.MkdirAll(path, 0o755); err != nil {
+					t.Fatal(err)
+				}
+			case c.prepare == nil:
+				name = "a"
+				defer open(t, fs, "a").Close()
+			default:
+				_ = open(t, fs, "a").Close()
+			}
+			if c.prepare != nil {
+				c.prepare(fs)
+			}
+			before, ops := fs.String(), fs.Ops()
+			_, err := Open(path, Options{FS: fs, Name: name})
+			if !errors.Is(err, c.want) {
+				t.Fatalf("got %v, want %v", err, c.want)
+			}
+			for _, s := range c.says {
+				if !strings.Contains(err.Error(), s) {
+					t.Errorf("%q does not say %q", err, s)
+				}
+			}
+			if fs.String() != before || c.want != ErrInUse && fs.Ops() != ops {
+				t.Errorf("the directory was touched:\n%swas\n%s", fs, before)
+			}
+		})
+	}
+}
+
+func TestOtherNodeSaysID(t *testing.T) {
+	fs := crashfs.New()
+	d := open(t, fs, "a")
+	_ = d.Close()
+	_, err := Open(path, Options{FS: fs, Name: "b"})
+	other, ok := errors.AsType[*OtherNodeError](err)
+	if !ok || other.ID != d.Identity().Incarnation.NodeID() || !strings.Contains(err.Error(), other.ID.String()) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPathIsAFile(t *testing.T) {
+	fs := crashfs.New()
+	if err := fs.WriteFile("/file", nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open("/file/below", Options{FS: fs}); err == nil || !strings.Contains(err.Error(), "is a file") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestFreshFileSystemIsEmpty(t *testing.T) {
+	fs := crashfs.New()
+	if err := fs.MkdirAll(path+"/lost+found", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_ = open(t, fs, "a").Close()
+}
+
+type state struct{ Ballot int }
+
+func TestState(t *testing.T) {
+	fs := crashfs.New()
+	d := open(t, fs, "a")
+	var s state
+	if ok, err := d.LoadState(&s); ok || err != nil {
+		t.Fatalf("never saved: %v %v", ok, err)
+	}
+	if err := d.SaveState(state{7}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.SaveState(make(chan int)); err == nil {
+		t.Error("a channel was encoded")
+	}
+	_ = d.Close()
+	if err := d.SaveState(state{8}); !errors.Is(err, ErrClosed) {
+		t.Errorf("save after close: %v", err)
+	}
+	d = open(t, fs.Crash(crashfs.None, 1), "a")
+	if ok, err := d.LoadState(&s); !ok || err != nil || s.Ballot != 7 {
+		t.Errorf("loaded %v, %v %v", s, ok, err)
+	}
+}
+
+// Every bit of either file: refused with the file's name, or harmless.
+func TestBitFlips(t *testing.T) {
+	fs := crashfs.New()
+	d := open(t, fs, "a")
+	if err := d.SaveState(state{7}); err != nil {
+		t.Fatal(err)
+	}
+	id := d.Identity().Incarnation
+	_ = d.Close()
+	for _, name := range []string{path + "/identity", path + "/state"} {
+		good, err := fs.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for bit := range 8 * len(good) {
+			bad := bytes.Clone(good)
+			bad[bit/8] ^= 1 << (bit % 8)
+			img := fs.Kill()
+			if err := img.WriteFile(name, bad); err != nil {
+				t.Fatal(err)
+			}
+			var s state
+			ok := false
+			d, err := Open(path, Options{FS: img, Name: "a"})
+			if err == nil {
+				ok, err = d.LoadState(&s)
+			}
+			if err != nil {
+				if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), name) {
+					t.Fatalf("%s bit %d: %v", name, bit, err)
+				}
+				continue
+			}
+			if d.Identity().Incarnation != id || !ok || s.Ballot != 7 {
+				t.Fatalf("%s bit %d: silently %+v, %+v\n%s", name, bit, d.Identity(), s, bad)
+			}
+		}
+	}
+}
+
+// Golden: a later build must read what this one wrote.
+func TestGolden(t *testing.T) {
+	fs := crashfs.New()
+	if err := fs.MkdirAll(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const identity = `{"format":1,"crc32c":"fbe19f45","body":{"incarnation":"000102030405060708090a0b0c0d0e0f","name":"a","epoch":41,"created":"2026-01-02T03:04:05Z"}}` + "\n"
+	const saved = `{"format":1,"crc32c":"3db3cc36","body":{"Ballot":7}}` + "\n"
+	for name, s := range map[string]string{"identity": identity, "state": saved} {
+		if err := fs.WriteFile(path+"/"+name, []byte(s)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := open(t, fs, "a")
+	want := Identity{Incarnation: cluster.Incarnation{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, Name: "a", Epoch: 42}
+	var s state
+	if ok, err := d.LoadState(&s); d.Identity() != want || !ok || err != nil || s.Ballot != 7 {
+		t.Errorf("read %+v, %+v, %v", d.Identity(), s, err)
+	}
+	if err := d.SaveState(s); err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := fs.ReadFile(path + "/state"); string(b) != saved {
+		t.Errorf("wrote %s want %s", b, saved)
+	}
+	newer := strings.NewReplacer(`"format":1`, `"format":2`, "3db3cc36", "c1ba33fc").Replace(saved)
+	_ = fs.WriteFile(path+"/state", []byte(newer))
+	if _, err := d.LoadState(&s); err == nil || !strings.Contains(err.Error(), "newer") {
+		t.Errorf("newer format: %v", err)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	good, err := encode(state{7})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add([]byte(`{"format":1}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var v json.RawMessage
+		if err := decode("state", b, &v); err == nil && !json.Valid(v) {
+			t.Errorf("accepted %q", v)
+		}
+	})
+}
+
+// On the real file system, with a real second process.
+func TestLockAgainstProcess(t *testing.T) {
+	if dir := os.Getenv("DATADIR_TEST_OPEN"); dir != "" {
+		_, err := Open(dir, Options{})
+		fmt.Println(err)
+		return
+	}
+	dir := filepath.Join(t.TempDir(), "deep", "er")
+	link := filepath.Join(t.TempDir(), "link")
+	d, err := Open(dir, Options{Name: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(link, Options{Name: "a"}); !errors.Is(err, ErrInUse) {
+		t.Errorf("same process, by a link: %v", err)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestLockAgainstProcess$")
+	cmd.Env = append(os.Environ(), "DATADIR_TEST_OPEN="+dir)
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), ErrInUse.Error()) {
+		t.Errorf("other process: %v\n%s", err, out)
+	}
+	if err := d.SaveState(state{1}); err != nil {
+		t.Error(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	d, err = Open(dir, Options{Name: "a"})
+	if err != nil || d.Identity().Epoch != 2 {
+		t.Fatalf("after close: %v", err)
+	}
+	_ = d.Close()
+}
