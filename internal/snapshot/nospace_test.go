@@ -1,0 +1,5 @@
+package snapshot
+
+import "syscall"
+
+var errNoSpace error = syscall.ENOSPC

@@ -1,0 +1,87 @@
+package transport
+
+import (
+	"net"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/internal/wire"
+)
+
+func TestMessagesOverTCP(t *testing.T) {
+	a, b := &node{id: 1}, &node{id: 2}
+	all := make(chan struct{})
+	var n atomic.Int64
+	b.messages = func(_ wire.Hello, batch *wire.Batch) {
+		if n.Add(int64(len(batch.Raft))) == 5000 {
+			close(all)
+		}
+	}
+	lb, err := TCP{}.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ta := start(t, TCP{}, "127.0.0.1:0", a, nil)
+	ta.SetPeers(map[cluster.NodeID]string{2: lb.Addr().String()})
+	tb := New(Config{Network: TCP{}, Listener: lb, Handler: b})
+	tb.Start()
+	for i := range uint64(5000) {
+		ta.Send(2, numbered(i+1, 100))
+	}
+	select {
+	case <-all:
+	case <-time.After(10 * time.Second):
+		t.Fatalf("got %d", n.Load())
+	}
+	if err := tb.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(b.received(), oneTo(5000)) {
+		t.Error("out of order")
+	}
+	if _, err := net.Dial("tcp", lb.Addr().String()); err == nil {
+		t.Error("the port is still open")
+	}
+}
+
+// BenchmarkMessages: one sender to one receiver over loopback, batches of one
+// message with one entry of 256 bytes, at most 4096 under way.
+func BenchmarkMessages(b *testing.B) {
+	for _, bc := range []struct {
+		name  string
+		depth int
+	}{{"pipelined", 4096}, {"one", 1}} {
+		b.Run(bc.name, func(b *testing.B) {
+			sender, receiver := &node{id: 1}, &node{id: 2}
+			arrived := make(chan int, 1<<16)
+			receiver.messages = func(_ wire.Hello, batch *wire.Batch) {
+				arrived <- len(batch.Raft)
+				batch.Raft = nil
+			}
+			lb, err := TCP{}.Listen("127.0.0.1:0")
+			if err != nil {
+				b.Fatal(err)
+			}
+			tb := New(Config{Network: TCP{}, Listener: lb, Handler: receiver})
+			tb.Start()
+			defer tb.Close()
+			ta := start(b, TCP{}, "127.0.0.1:0", sender, nil)
+			ta.SetPeers(map[cluster.NodeID]string{2: lb.Addr().String()})
+			batch := numbered(1, 256)
+			b.ReportAllocs()
+			b.SetBytes(256)
+			b.ResetTimer()
+			sent, got := 0, 0
+			for got < b.N {
+				for sent < b.N && sent-got < bc.depth {
+					ta.Send(2, batch)
+					sent++
+				}
+				got += <-arrived
+			}
+		})
+	}
+}
