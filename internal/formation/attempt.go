@@ -1,0 +1,260 @@
+package formation
+
+import (
+	"slices"
+
+	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/internal/wire"
+)
+
+// founder is one node that would found, and the seed address at which it answers.
+type founder struct {
+	addr string
+	id   wire.Identity
+}
+
+// attempt is this node coordinating one ballot.
+type attempt struct {
+	ballot   wire.Ballot
+	founders []founder // sorted by incarnation, this node among them
+	got      []bool    // per founder: answered in this round
+	genesis  []byte    // nil: the round is Prepare; else it is Accept
+
+	best    wire.Ballot // highest ballot of a genesis that a promise showed
+	bestRaw []byte
+}
+
+// blocked is an accepted genesis that stands against founding with the nodes
+// that answer now.
+type blocked struct {
+	founders []founder // with whom it was tried
+	holder   string    // name of the founder that accepted it
+	genesis  *wire.Genesis
+}
+
+// patience is how many ticks one rank waits for the one before it, in retries.
+const patience = 2
+
+// maxSpoilt bounds how often that wait doubles.
+const maxSpoilt = 3
+
+// coordinate founds with everybody, if it is this node's turn to try.
+func (f *Former) coordinate() {
+	if f.try != nil && f.outdated() {
+		f.try = nil
+	}
+	if f.try == nil {
+		founders, problems := f.founders()
+		if len(problems) > 0 {
+			f.quiet = 0 // the wait begins when all are there
+			return
+		}
+		if f.blockedFor(founders) || f.quiet < f.turn(founders) {
+			return
+		}
+		f.begin(founders)
+	}
+	f.pursue()
+}
+
+// turn is for how many ticks it must have been quiet before this node tries.
+// The lowest incarnation does at once, and only lets an attempt that another
+// began come to its end; the others wait for those below them, the longer the
+// more often they were in the way.
+func (f *Former) turn(founders []founder) int {
+	rank := slices.IndexFunc(founders, func(x founder) bool { return x.id.Incarnation == f.cfg.Self.Incarnation })
+	step := patience * f.cfg.RetryTicks
+	ticks := (rank * step) << min(f.spoilt, maxSpoilt)
+	if f.yields {
+		ticks += step
+	}
+	return ticks
+}
+
+// begin promises to itself a ballot above all that it heard of.
+func (f *Former) begin(founders []founder) {
+	f.blocked = nil
+	b := wire.Ballot{Counter: f.highest + 1, Node: f.cfg.Self.Incarnation}
+	f.promised(b)
+	f.quiet, f.yields = 0, false
+	f.try = &attempt{ballot: b, founders: founders, got: make([]bool, len(founders))}
+	f.restart(askPrepare)
+	f.readPromise(f.cfg.Self.Incarnation, wire.Promise{Ballot: b, Accepted: f.d.Accepted, Genesis: f.d.Genesis})
+}
+
+// restart lets every founder be asked at once.
+func (f *Former) restart(q question) {
+	for _, x := range f.try.founders {
+		p := f.find(x.addr)
+		p.wait[q], p.no = 0, nil
+	}
+}
+
+// outdated says that another disk answers for one of the founders.
+func (f *Former) outdated() bool {
+	return slices.ContainsFunc(f.try.founders, func(x founder) bool {
+		p := f.find(x.addr)
+		return p.met && p.hello.Self.Incarnation != x.id.Incarnation
+	})
+}
+
+// pursue asks those that have not answered in this round.
+func (f *Former) pursue() {
+	t := f.try
+	if t == nil {
+		return
+	}
+	for i, x := range t.founders {
+		if t.got[i] {
+			continue
+		}
+		to := x.id.Incarnation
+		if t.genesis == nil {
+			f.ask(f.find(x.addr), askPrepare, wire.Request{Prepare: &wire.Prepare{
+				Ballot: t.ballot, To: to, Founders: identities(t.founders), Seeds: f.cfg.Seeds,
+			}})
+		} else {
+			f.ask(f.find(x.addr), askAccept, wire.Request{Accept: &wire.Accept{Ballot: t.ballot, To: to, Genesis: t.genesis}})
+		}
+	}
+}
+
+// readPromise counts a promise; the last one opens the second round.
+func (f *Former) readPromise(from cluster.Incarnation, r wire.Promise) {
+	t := f.try
+	i := f.counts(from, r.Ballot, r.Code)
+	if i < 0 || t.genesis != nil {
+		return
+	}
+	t.got[i] = true
+	if r.Accepted.Compare(t.best) > 0 {
+		t.best, t.bestRaw = r.Accepted, r.Genesis
+	}
+	if slices.Contains(t.got, false) {
+		return
+	}
+	raw, ok := f.choose()
+	if !ok {
+		f.try, f.quiet = nil, 0
+		return
+	}
+	t.genesis = raw
+	clear(t.got)
+	f.accepts(t.ballot, raw)
+	f.restart(askAccept)
+	f.readAccept(f.cfg.Self.Incarnation, wire.AcceptReply{Ballot: t.ballot})
+}
+
+// readAccept counts an acceptance; the last one founds the cluster.
+func (f *Former) readAccept(from cluster.Incarnation, r wire.AcceptReply) {
+	t := f.try
+	i := f.counts(from, r.Ballot, r.Code)
+	if i < 0 || t.genesis == nil {
+		return
+	}
+	t.got[i] = true
+	if slices.Contains(t.got, false) {
+		return
+	}
+	var others []string
+	for _, x := range t.founders {
+		if x.id.Incarnation != f.cfg.Self.Incarnation {
+			others = append(others, x.addr)
+		}
+	}
+	f.found(t.genesis, others)
+}
+
+// counts returns which founder of the present attempt an answer comes from, or
+// -1 when it doesn't count. A promise to somebody else at a higher ballot ends
+// the attempt; any other no is asked again.
+func (f *Former) counts(from cluster.Incarnation, b wire.Ballot, code string) int {
+	f.highest = max(f.highest, b.Counter)
+	t := f.try
+	if t == nil {
+		return -1
+	}
+	i := slices.IndexFunc(t.founders, func(x founder) bool { return x.id.Incarnation == from })
+	switch {
+	case i < 0:
+		return -1
+	case code == codeBallotLow && b.Compare(t.ballot) > 0:
+		f.try, f.quiet = nil, 0
+		f.spoilt++
+		return -1
+	case code != "" || b != t.ballot:
+		return -1
+	}
+	return i
+}
+
+// choose picks what to propose: the genesis accepted at the highest ballot,
+// unchanged, or a new one where there is none or it may be replaced.
+func (f *Former) choose() ([]byte, bool) {
+	t := f.try
+	if t.bestRaw != nil {
+		old, err := wire.DecodeGenesis(t.bestRaw)
+		if err == nil && slices.EqualFunc(old.Founders, t.founders, sameFounder) {
+			return t.bestRaw, true
+		}
+		if err != nil || !f.replaceable(old) {
+			f.blocked = &blocked{founders: t.founders, holder: f.holder(t.best), genesis: &old}
+			return nil, false
+		}
+	}
+	g := wire.Genesis{
+		Protocol: wire.Protocol, Cluster: f.cfg.Cluster,
+		Founders: identities(t.founders), Seeds: f.cfg.Seeds, Nonce: f.cfg.Nonce,
+	}
+	return g.Encode(), true
+}
+
+// replaceable says whether an accepted genesis may be given up for one with
+// the founders of this attempt. Those of its founders that still answer have
+// all just promised, and so attested that they weren't founded by it. The
+// others are gone: the list of addresses is the same, and other incarnations
+// answer at theirs. They are a minority, so nothing was ever committed by them
+// alone.
+func (f *Former) replaceable(old wire.Genesis) bool {
+	gone := len(missing(old.Founders, f.try.founders))
+	return sameSet(f.cfg.Seeds, old.Seeds) && gone > 0 && gone < len(old.Founders)/2+1
+}
+
+// holder names the coordinator of a ballot, for people.
+func (f *Former) holder(b wire.Ballot) string {
+	for _, x := range f.try.founders {
+		if x.id.Incarnation == b.Node {
+			return x.id.Name
+		}
+	}
+	return b.Node.String()
+}
+
+// blockedFor says that the same founders failed already on a genesis that
+// none of them will give up.
+func (f *Former) blockedFor(now []founder) bool {
+	return f.blocked != nil && slices.EqualFunc(f.blocked.founders, now, func(a, b founder) bool {
+		return a.id.Incarnation == b.id.Incarnation
+	})
+}
+
+func sameFounder(i wire.Identity, x founder) bool { return i.Incarnation == x.id.Incarnation }
+
+// missing lists those of ids that are not among the founders.
+func missing(ids []wire.Identity, among []founder) []wire.Identity {
+	var out []wire.Identity
+	for _, i := range ids {
+		if !slices.ContainsFunc(among, func(x founder) bool { return sameFounder(i, x) }) {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+func identities(founders []founder) []wire.Identity {
+	ids := make([]wire.Identity, len(founders))
+	for i, x := range founders {
+		ids[i] = x.id
+	}
+	return ids
+}

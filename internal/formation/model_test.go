@@ -1,0 +1,283 @@
+package formation
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/internal/wire"
+)
+
+// chaos is a world that loses, repeats and reorders messages, and crashes and
+// wipes nodes, as a seed has it.
+type chaos struct {
+	*world
+	r      *rand.Rand
+	faults bool
+	wipes  int // how many more disks may be wiped
+	trace  strings.Builder
+}
+
+func newChaos(seed uint64, wipes int) *chaos {
+	c := &chaos{world: newWorld(), r: rand.New(rand.NewPCG(seed, 1)), faults: true, wipes: wipes}
+	var seeds []string
+	for i := range 2 + c.r.IntN(4) {
+		seeds = append(seeds, string(rune('a'+i)))
+	}
+	for i, inc := range c.r.Perm(len(seeds)) {
+		c.add(seeds[i], Static, seeds, byte(inc+1))
+	}
+	if c.r.IntN(3) == 0 {
+		c.add("y", Static, seeds, byte(len(seeds)+1))
+		c.add("z", JoinOnly, seeds[:1], byte(len(seeds)+2))
+	}
+	c.crash = func() int {
+		if !c.faults {
+			return 0
+		}
+		switch c.r.IntN(60) {
+		case 0:
+			return 1
+		case 1:
+			return 2
+		}
+		return 0
+	}
+	return c
+}
+
+// step does one thing that may happen.
+func (c *chaos) step() {
+	n := c.nodes[c.r.IntN(len(c.nodes))]
+	switch c.r.IntN(20) {
+	case 0, 1, 2, 3:
+		c.tick(n)
+	case 4, 5:
+		c.start(n)
+	case 6:
+		if c.r.IntN(10) == 0 {
+			c.logf("%s: crashes", n.host)
+			c.stop(n)
+		}
+	case 7:
+		if c.r.IntN(8) == 0 && c.wipes > 0 {
+			c.wipes--
+			c.wipe(n)
+			c.logf("%s: wiped, now %02x", n.host, n.cfg.Self.Incarnation[0])
+		}
+	default:
+		c.move()
+	}
+}
+
+// move delivers, loses or repeats a message.
+func (c *chaos) move() {
+	if len(c.flying) == 0 {
+		return
+	}
+	i := 0
+	if c.r.IntN(3) == 0 {
+		i = c.r.IntN(len(c.flying)) // out of order, and late
+	}
+	m := c.flying[i]
+	if c.r.IntN(10) != 0 || len(c.flying) > 200 {
+		c.flying = slices.Delete(c.flying, i, i+1)
+	}
+	if c.r.IntN(12) != 0 {
+		c.deliver(m)
+	}
+}
+
+// calm ends all faults and starts everybody; at most ticks later all should be
+// in a cluster.
+func (c *chaos) calm(ticks int) (took int) {
+	c.faults = false
+	for _, n := range c.nodes {
+		c.start(n)
+	}
+	for took < ticks && !c.allIn() {
+		c.run(1)
+		took++
+	}
+	return took
+}
+
+func (c *chaos) allIn() bool {
+	return !slices.ContainsFunc(c.nodes, func(n *node) bool { return !n.member() })
+}
+
+// excused says that too many founders are gone for anybody to go on: a cluster
+// has no majority left, or a majority of those that an accepted genesis names
+// may have been one.
+func (c *chaos) excused() bool {
+	for _, n := range c.nodes {
+		g, ok := c.genesis[n.disk.ClusterID]
+		if n.disk.stage() == wire.Accepted {
+			g, ok = must(wire.DecodeGenesis(n.disk.Genesis)), true
+		}
+		if !ok {
+			continue
+		}
+		gone := 0
+		for _, x := range g.Founders {
+			if c.wiped[x.Incarnation] {
+				gone++
+			}
+		}
+		majority := len(g.Founders)/2 + 1
+		if gone >= majority || n.member() && len(g.Founders)-gone < majority {
+			return true
+		}
+	}
+	return false
+}
+
+func must(g wire.Genesis, err error) wire.Genesis {
+	if err != nil {
+		panic(err)
+	}
+	return g
+}
+
+func (c *chaos) state() string {
+	var b strings.Builder
+	for _, n := range c.nodes {
+		fmt.Fprintf(&b, "%s/%02x: %s\n", n.host, n.cfg.Self.Incarnation[0], describe(n.disk))
+		if n.f != nil {
+			for _, r := range n.f.Why() {
+				fmt.Fprintf(&b, "   %s: %s\n", r.Code, r.Text)
+			}
+		}
+	}
+	return b.String()
+}
+
+// watchful wraps check with what must hold of each disk over time.
+type watchful struct {
+	disks map[cluster.Incarnation]Durable
+}
+
+func (v *watchful) check(w *world) string {
+	for _, n := range w.nodes {
+		i := n.cfg.Self.Incarnation
+		old := v.disks[i]
+		switch {
+		case n.disk.Promised.Compare(old.Promised) < 0:
+			return n.host + " fell back behind its promise"
+		case old.Stage == wire.InCluster && n.disk.ClusterID != old.ClusterID:
+			return n.host + " changed its cluster"
+		}
+		v.disks[i] = n.disk
+	}
+	return w.check()
+}
+
+const boundedTicks = 400
+
+// trial is one run: "" or what went wrong, with the story.
+func trial(seed uint64, wipes int, plant func(*chaos)) string {
+	if run(seed, wipes, plant, false) == "" {
+		return ""
+	}
+	return run(seed, wipes, plant, true)
+}
+
+func run(seed uint64, wipes int, plant func(*chaos), verbose bool) string {
+	c := newChaos(seed, wipes)
+	if verbose {
+		c.log = func(format string, args ...any) { fmt.Fprintf(&c.trace, format+"\n", args...) }
+	}
+	if plant != nil {
+		plant(c)
+	}
+	v := &watchful{disks: map[cluster.Incarnation]Durable{}}
+	steps := 100 + c.r.IntN(400)
+	for range steps {
+		c.step()
+		if bad := v.check(c.world); bad != "" {
+			return fmt.Sprintf("seed %d: %s\n%s%s", seed, bad, c.trace.String(), c.state())
+		}
+	}
+	took := c.calm(boundedTicks)
+	if bad := v.check(c.world); bad != "" {
+		return fmt.Sprintf("seed %d, in the end: %s\n%s%s", seed, bad, c.trace.String(), c.state())
+	}
+	if took >= boundedTicks && !c.excused() {
+		return fmt.Sprintf("seed %d: not all in a cluster %d ticks after the last fault\n%s%s", seed, took, c.trace.String(), c.state())
+	}
+	return ""
+}
+
+// TestModel: whatever is lost, repeated, crashed and wiped, at most one cluster
+// comes out of a seed list, and everybody ends in it when faults stop, but
+// where a majority of those that accepted a genesis is gone. SCENARIOS 2, 11,
+// 20, 21, 22, 23, 25.
+func TestModel(t *testing.T) {
+	runs := 3000
+	if testing.Short() {
+		runs = 500
+	}
+	for seed := range uint64(runs) {
+		if bad := trial(seed, int(seed%4), nil); bad != "" {
+			t.Fatal(bad)
+		}
+	}
+}
+
+// caught says whether a planted bug shows within so many runs.
+func caught(runs uint64, wipes int, plant func(*chaos)) bool {
+	for seed := range runs {
+		if run(seed, wipes, plant, false) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// TestModelCatchesPlantedBugs: the model would see what it is there to see.
+func TestModelCatchesPlantedBugs(t *testing.T) {
+	for _, stage := range []wire.Stage{wire.Promised, wire.Accepted, wire.InCluster} {
+		if !caught(400, 0, func(c *chaos) {
+			c.forget = func(d Durable) bool { return d.Stage == stage }
+		}) {
+			t.Errorf("PromiseLostInCrash: a node that shows it is %s without saving it went unnoticed", stage)
+		}
+	}
+	if !caught(4000, 3, func(c *chaos) { c.sameDisk = true }) {
+		t.Error("a wiped disk that keeps its incarnation went unnoticed")
+	}
+}
+
+// TestNoFaultsNoDelay: with nothing lost, all start at once and are in a
+// cluster within a few ticks, in any order of incarnations.
+func TestNoFaultsNoDelay(t *testing.T) {
+	for seed := range uint64(200) {
+		c := newChaos(seed, 0)
+		if took := c.calm(50); took > 3*defaultRetryTicks {
+			t.Fatalf("seed %d: took %d ticks\n%s%s", seed, took, c.trace.String(), c.state())
+		}
+		if bad := c.check(); bad != "" {
+			t.Fatal(bad)
+		}
+	}
+}
+
+// TestAnyStartOrder is SCENARIOS 11, ThreeNodeFormationTimesOut: any order, any
+// delay between the starts.
+func TestAnyStartOrder(t *testing.T) {
+	for seed := range uint64(60) {
+		c := newChaos(seed, 0)
+		c.faults = false
+		for _, i := range c.r.Perm(len(c.nodes)) {
+			c.start(c.nodes[i])
+			c.run(c.r.IntN(600))
+		}
+		c.run(3 * slow * defaultRetryTicks)
+		if !c.allIn() || c.check() != "" {
+			t.Fatalf("seed %d: %s\n%s", seed, c.check(), c.state())
+		}
+	}
+}

@@ -1,0 +1,227 @@
+package formation
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/musterhq/muster/event"
+	"github.com/musterhq/muster/internal/wire"
+)
+
+// Why says what this node waits for before it is in a cluster, sorted by code
+// and address; nothing once it is. Codes are stable, see the constants in this
+// package; texts hold durations and change with time.
+func (f *Former) Why() []event.Reason {
+	if f.done {
+		return nil
+	}
+	reasons := f.why()
+	slices.SortStableFunc(reasons, func(a, b event.Reason) int {
+		if c := strings.Compare(a.Code, b.Code); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Addr, b.Addr)
+	})
+	return reasons
+}
+
+func (f *Former) why() []event.Reason {
+	_, joins := f.target()
+	switch {
+	case f.unreadable():
+		return []event.Reason{{Code: whyUnreadable,
+			Text:   "this node accepted a genesis that it can't read",
+			WayOut: "start the version of muster that wrote this data directory"}}
+	case f.rolledBack():
+		return []event.Reason{{Code: whyRolledBack,
+			Text:   "a cluster has this node as a voter, but this data directory doesn't know of it: it is an old copy",
+			WayOut: "start it with an empty data directory, so that it joins as a new node, and remove the old one from the cluster"}}
+	case joins:
+		return []event.Reason{f.whyJoining()}
+	case len(f.clusters()) > 1:
+		return []event.Reason{f.whyTwoClusters()}
+	case f.seesCluster():
+		return f.whySeen()
+	case f.cfg.Mode == Single:
+		return []event.Reason{{Code: whySingleGenesis,
+			Text:   fmt.Sprintf("this node accepted to found a cluster with %s, and doesn't found another alone", f.coFounders()),
+			WayOut: "start it with the seeds that it had, or with an empty data directory"}}
+	case f.cfg.Mode == JoinOnly:
+		return f.whyNobody()
+	}
+	return f.whyNotFounded()
+}
+
+// whyJoining: a cluster was found, and this node is not yet in it.
+func (f *Former) whyJoining() event.Reason {
+	id, _ := f.target()
+	r := event.Reason{Code: whyPending, Addr: f.joinAt, WayOut: "a leader of that cluster has to take the request; see `muster why` on one of its members"}
+	switch {
+	case f.joining == nil || f.joinID != id:
+		r.Text = fmt.Sprintf("found cluster %s, asks to join it", id)
+	case f.joining.Status == wire.JoinRefused:
+		r.Code, r.Text = whyRefused, fmt.Sprintf("cluster %s refuses this node: %s", id, f.joining.Reason)
+		r.WayOut = "end what the refusal says; this node keeps asking"
+	default:
+		r.Text = fmt.Sprintf("asked cluster %s to join it: %s", id, orElse(f.joining.Reason, "not decided yet"))
+	}
+	return r
+}
+
+func (f *Former) whyTwoClusters() event.Reason {
+	var parts []string
+	for _, id := range f.clusters() {
+		var at []string
+		for i := range f.peers {
+			if p := &f.peers[i]; p.live && p.in(f.cfg.Cluster) && p.hello.ClusterID == id {
+				at = append(at, p.who())
+			}
+		}
+		parts = append(parts, fmt.Sprintf("%s (%s)", id, strings.Join(at, ", ")))
+	}
+	return event.Reason{Code: whyTwoClusters,
+		Text:   fmt.Sprintf("different clusters are named %q: %s; this node joins neither", f.cfg.Cluster, strings.Join(parts, " and ")),
+		WayOut: "stop the one that is wrong here, give it another name, or take its addresses out of the seeds"}
+}
+
+// whySeen: a cluster was seen, but it can't be joined.
+func (f *Former) whySeen() []event.Reason {
+	var reasons []event.Reason
+	for i := range f.peers {
+		p := &f.peers[i]
+		switch {
+		case !p.in(f.cfg.Cluster):
+		case !p.live:
+			reasons = append(reasons, p.reason(whySilent,
+				fmt.Sprintf("%s is in cluster %s and has been silent for %s", p.who(), p.hello.ClusterID, f.span(p.state)),
+				"start that node again; or restart this one, if that cluster is gone for good"))
+		default:
+			reasons = append(reasons, p.reason(whyOwnGenesis,
+				fmt.Sprintf("%s is in cluster %s, but this node accepted to found %s with %s, which may exist",
+					p.who(), p.hello.ClusterID, f.acceptedID, f.coFounders()),
+				"start one of those nodes with its data; if they are gone for good, start this node with an empty data directory"))
+		}
+	}
+	return reasons
+}
+
+// whyNobody: told to join, and nobody asked is in a cluster.
+func (f *Former) whyNobody() []event.Reason {
+	reasons := []event.Reason{{Code: whyNoCluster,
+		Text:   fmt.Sprintf("none of %s is in a cluster named %q, and this node was told to join one", list(f.cfg.Seeds), f.cfg.Cluster),
+		WayOut: "start a member of that cluster, or correct the addresses; to found one, start without --join-only"}}
+	for i := range f.peers {
+		p := &f.peers[i]
+		code := f.unfit(p)
+		if !p.seed || code == "" || code == whySeedsDiffer {
+			continue
+		}
+		reasons = append(reasons, f.explain(problem{code: code, p: p}))
+	}
+	return reasons
+}
+
+// whyNotFounded: the seeds have not founded a cluster yet.
+func (f *Former) whyNotFounded() []event.Reason {
+	var reasons []event.Reason
+	founders, problems := f.founders()
+	for _, p := range problems {
+		reasons = append(reasons, f.explain(p))
+	}
+	if f.try != nil {
+		return append(reasons, f.whyAttempt()...)
+	}
+	switch {
+	case len(problems) > 0:
+	case f.blockedFor(founders):
+		reasons = append(reasons, f.whyBlocked())
+	default:
+		first := founders[0]
+		r := event.Reason{Code: whyCoordinator, Addr: first.addr, Peer: first.id.NodeID,
+			Text:   fmt.Sprintf("all %d seeds answer; %s is to found the cluster with them", len(founders), first.id.Name),
+			WayOut: "another seed takes over by itself if that one doesn't"}
+		reasons = append(reasons, r)
+	}
+	return reasons
+}
+
+// whyAttempt: this node coordinates and is not answered by all.
+func (f *Former) whyAttempt() []event.Reason {
+	var reasons []event.Reason
+	for i, x := range f.try.founders {
+		p := f.find(x.addr)
+		r := event.Reason{Addr: x.addr, Peer: x.id.NodeID, WayOut: "it is asked again until it answers; see `muster why` there"}
+		switch {
+		case f.try.got[i]:
+			continue
+		case p.no != nil:
+			r.Code, r.Text = whyNo, fmt.Sprintf("%s doesn't found with this node: %s", x.id.Name, p.no.Reason)
+		case f.try.genesis == nil:
+			r.Code, r.Text = whyPromises, fmt.Sprintf("waits for the promise of %s", x.id.Name)
+		default:
+			r.Code, r.Text = whyAccepts, fmt.Sprintf("waits for %s to accept the genesis", x.id.Name)
+		}
+		reasons = append(reasons, r)
+	}
+	return reasons
+}
+
+// whyBlocked: a genesis was accepted by a founder that can't give it up.
+func (f *Former) whyBlocked() event.Reason {
+	r := event.Reason{Code: whyBlocked, WayOut: "bring back their data directories; if they never held data, start every seed with an empty one"}
+	if len(f.blocked.genesis.Founders) == 0 {
+		r.Text = "one of the founders accepted a genesis that this version can't read"
+		return r
+	}
+	var gone []string
+	for _, i := range missing(f.blocked.genesis.Founders, f.blocked.founders) {
+		gone = append(gone, fmt.Sprintf("%s (incarnation %s)", i.Name, i.Incarnation))
+	}
+	r.Text = fmt.Sprintf("a genesis was accepted with %s, which no longer answer; they may have founded a cluster", strings.Join(gone, ", "))
+	return r
+}
+
+// coFounders names those with whom this node accepted to found, for people.
+func (f *Former) coFounders() string {
+	if f.accepted == nil {
+		return "others"
+	}
+	var names []string
+	for _, i := range f.accepted.Founders {
+		if i.Incarnation != f.cfg.Self.Incarnation {
+			names = append(names, i.Name)
+		}
+	}
+	return list(names)
+}
+
+// span says how long so many ticks are.
+func (f *Former) span(ticks int) string {
+	d := time.Duration(ticks*f.cfg.TickMillis) * time.Millisecond
+	return d.Truncate(time.Second).String()
+}
+
+// who names the node at an address for people.
+func (p *peer) who() string {
+	if p.met && p.hello.Self.Name != "" {
+		return fmt.Sprintf("%s at %s", p.hello.Self.Name, p.addr)
+	}
+	return p.addr
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+// list writes words as people do.
+func list(words []string) string {
+	if len(words) == 0 {
+		return "none"
+	}
+	return strings.Join(words, ", ")
+}

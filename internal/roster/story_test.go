@@ -1,0 +1,168 @@
+package roster
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/event"
+)
+
+// TestStories plays testdata. A member is a line of input:
+//
+//	NAME voter|learner [leader] [down[=TICKS]] [ticks=N] [behind[=N]] [snapshot] [unseen]
+//
+// A member is active for 100 ticks and caught up unless its line says
+// otherwise; its ID is its number. Commands, with members as input:
+//
+//	plan [target=N] [expiry=N] [joint] [pending] [paused] [removed=N]
+//	settle (as plan: applies plans until none comes)
+//	remove NUMBER (as plan)
+func TestStories(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			s, p := parse(t, d)
+			var b strings.Builder
+			switch d.Cmd {
+			case "plan":
+				c, why := Plan(s, p)
+				show(&b, c, why)
+			case "settle":
+				settle(&b, s, p)
+			case "remove":
+				var n uint64
+				fmt.Sscan(d.CmdArgs[0].Key, &n)
+				c, why := PlanRemove(s, p, cluster.NodeID(n))
+				var all Why
+				if why != nil {
+					all = Why{*why}
+				}
+				show(&b, c, all)
+			default:
+				t.Fatalf("unknown command %s", d.Cmd)
+			}
+			return b.String()
+		})
+	})
+}
+
+func parse(t *testing.T, d *datadriven.TestData) (Seen, Policy) {
+	s, p := Seen{LastIndex: 1000}, Policy{}
+	for _, a := range d.CmdArgs {
+		n := 0
+		if len(a.Vals) > 0 {
+			fmt.Sscan(a.Vals[0], &n)
+		}
+		switch a.Key {
+		case "target":
+			p.TargetVoters = n
+		case "expiry":
+			p.LearnerExpiryTicks = n
+		case "joint":
+			s.Joint = true
+		case "pending":
+			s.Pending = true
+		case "paused":
+			s.Paused = true
+		case "removed":
+			s.Removed = append(s.Removed, cluster.NodeID(n))
+		}
+	}
+	for line := range strings.Lines(d.Input) {
+		f := strings.Fields(line)
+		m := MemberSeen{Match: 1000, Active: true, ActiveTicks: 100, CaughtUp: true}
+		m.Member.Name = f[0]
+		fmt.Sscanf(f[0], "n%d", &m.Member.ID)
+		for _, w := range f[1:] {
+			key, val, _ := strings.Cut(w, "=")
+			n := 50
+			if val != "" {
+				fmt.Sscan(val, &n)
+			}
+			switch key {
+			case "voter":
+				m.Member.Role = cluster.Voter
+			case "learner":
+				m.Member.Role = cluster.Learner
+			case "leader":
+				s.Leader = m.Member.ID
+			case "down":
+				m.Active, m.ActiveTicks, m.SilentTicks = false, 0, n
+			case "ticks":
+				m.ActiveTicks = n
+			case "behind":
+				m.CaughtUp, m.Match = false, uint64(1000-n)
+			case "match":
+				m.Match = uint64(n)
+			case "snapshot":
+				m.Snapshotting = true
+			case "unseen":
+				m.Unseen, m.Match = true, 0
+			default:
+				t.Fatalf("unknown word %s", w)
+			}
+		}
+		s.Members = append(s.Members, m)
+	}
+	return s, p
+}
+
+func show(b *strings.Builder, c Change, why []event.Reason) {
+	if c.Empty() {
+		b.WriteString("nothing\n")
+	} else {
+		fmt.Fprintln(b, c.words())
+	}
+	for _, r := range why {
+		fmt.Fprintf(b, "  [%s] %s", r.Code, r.Text)
+		if r.WayOut != "" {
+			fmt.Fprintf(b, " -> %s", r.WayOut)
+		}
+		b.WriteString("\n")
+	}
+}
+
+func (c Change) words() string {
+	var parts []string
+	for _, x := range []struct {
+		verb string
+		ids  []cluster.NodeID
+	}{{"promote", c.Promote}, {"demote", c.Demote}, {"remove", c.Remove}} {
+		for _, id := range x.ids {
+			parts = append(parts, fmt.Sprintf("%s n%d", x.verb, id))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// settle applies plans until there is nothing to do.
+func settle(b *strings.Builder, s Seen, p Policy) {
+	for range 20 {
+		c, why := Plan(s, p)
+		show(b, c, why)
+		if c.Empty() {
+			return
+		}
+		s = apply(s, c)
+	}
+	b.WriteString("never comes to rest\n")
+}
+
+// apply is the cluster after a change.
+func apply(s Seen, c Change) Seen {
+	s.Members = slices.DeleteFunc(slices.Clone(s.Members), func(m MemberSeen) bool { return slices.Contains(c.Remove, m.Member.ID) })
+	for i := range s.Members {
+		m := &s.Members[i].Member
+		switch {
+		case slices.Contains(c.Promote, m.ID):
+			m.Role = cluster.Voter
+		case slices.Contains(c.Demote, m.ID):
+			m.Role = cluster.Learner
+		}
+	}
+	return s
+}
