@@ -26,12 +26,20 @@ func (r Role) String() string {
 	return fmt.Sprintf("role(%d)", uint8(r))
 }
 
-// MarshalText encodes the role as its name.
-func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+// MarshalText encodes the role as its name; no role, as a node has before it
+// is a member, as empty text.
+func (r Role) MarshalText() ([]byte, error) {
+	if r == 0 {
+		return nil, nil
+	}
+	return []byte(r.String()), nil
+}
 
-// UnmarshalText reads "learner" or "voter".
+// UnmarshalText is the inverse of [Role.MarshalText].
 func (r *Role) UnmarshalText(b []byte) error {
 	switch string(b) {
+	case "":
+		*r = 0
 	case "learner":
 		*r = Learner
 	case "voter":
@@ -78,6 +86,7 @@ type Membership struct {
 	ID       ClusterID   `json:"id"`
 	Members  []Member    `json:"members"`            // sorted by ID, no duplicates
 	Removed  []Tombstone `json:"removed,omitempty"`  // sorted by ID, no duplicates
+	Leaving  []Member    `json:"leaving,omitempty"`  // removed, but still counted by the joint configuration in force
 	Outcomes []Outcome   `json:"outcomes,omitempty"` // oldest first, at most MaxOutcomes
 }
 
@@ -85,6 +94,7 @@ type Membership struct {
 func (m Membership) Clone() Membership {
 	m.Members = slices.Clone(m.Members)
 	m.Removed = slices.Clone(m.Removed)
+	m.Leaving = slices.Clone(m.Leaving)
 	m.Outcomes = slices.Clone(m.Outcomes)
 	return m
 }
@@ -118,13 +128,15 @@ func (m *Membership) Put(mem Member) {
 	m.Members = slices.Insert(m.Members, i, mem)
 }
 
-// Remove takes a living member out and leaves a tombstone.
+// Remove takes a living member out and leaves a tombstone. It stays in Leaving
+// until the caller takes it from there.
 func (m *Membership) Remove(id NodeID, index uint64) {
 	i, ok := slices.BinarySearchFunc(m.Members, id, compareMember)
 	if !ok {
 		return
 	}
 	t := Tombstone{ID: id, Name: m.Members[i].Name, Index: index}
+	m.Leaving = append(m.Leaving, m.Members[i])
 	m.Members = slices.Delete(m.Members, i, i+1)
 	j, _ := slices.BinarySearchFunc(m.Removed, id, compareTombstone)
 	m.Removed = slices.Insert(m.Removed, j, t)

@@ -13,3 +13,7 @@ var (
 	ErrStopped        = errors.New("the node has stopped")
 	ErrTooLarge       = errors.New("command too large")
 )
+
+// ErrCorrupt says that something on disk is damaged or missing; the text says
+// what, and the way out.
+var ErrCorrupt = errors.New("data directory damaged")

@@ -34,26 +34,31 @@ var ErrCorruptEntry = errors.New("corrupt entry")
 //
 // The commands of a group have consecutive request numbers.
 
-// AppendGroup appends one group of commands to data, which begins with
-// EntryCommands. len(cmds) must not be 0.
-func AppendGroup(data []byte, first RequestID, cmds [][]byte) []byte {
+// CommandOverhead bounds what one command adds to its own length, even as a
+// group of its own, in bytes.
+const CommandOverhead = 16 + 2*binary.MaxVarintLen32
+
+// AppendGroupHead appends the head of a group of count commands, at least one,
+// to data, which begins with EntryCommands. AppendCommand adds each of them.
+func AppendGroupHead(data []byte, first RequestID, count int) []byte {
 	data = binary.LittleEndian.AppendUint64(data, uint64(first.Origin))
 	data = binary.LittleEndian.AppendUint64(data, first.Seq)
-	data = binary.AppendUvarint(data, uint64(len(cmds)))
-	for _, c := range cmds {
-		data = binary.AppendUvarint(data, uint64(len(c)))
-		data = append(data, c...)
-	}
-	return data
+	return binary.AppendUvarint(data, uint64(count))
 }
 
-// GroupSize bounds what AppendGroup will append, in bytes.
-func GroupSize(cmds [][]byte) int {
-	n := 16 + binary.MaxVarintLen32
+// AppendCommand appends one command of the group begun by AppendGroupHead.
+func AppendCommand(data, cmd []byte) []byte {
+	data = binary.AppendUvarint(data, uint64(len(cmd)))
+	return append(data, cmd...)
+}
+
+// AppendGroup appends a whole group.
+func AppendGroup(data []byte, first RequestID, cmds [][]byte) []byte {
+	data = AppendGroupHead(data, first, len(cmds))
 	for _, c := range cmds {
-		n += binary.MaxVarintLen32 + len(c)
+		data = AppendCommand(data, c)
 	}
-	return n
+	return data
 }
 
 // ReadCommands calls f for each command of a commands entry, in order. The

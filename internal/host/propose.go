@@ -1,0 +1,160 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/musterhq/muster/statemachine"
+)
+
+// proposal is one command whose caller waits.
+type proposal struct {
+	cmd    []byte
+	seq    uint64 // set by the loop
+	done   chan struct{}
+	result statemachine.Result
+	err    error
+}
+
+// finish is called once, by whoever took the proposal from the waiters, or
+// before it was ever there.
+func (p *proposal) finish(r statemachine.Result, err error) {
+	p.result, p.err = r, err
+	p.done <- struct{}{}
+}
+
+var proposalPool = sync.Pool{New: func() any { return &proposal{done: make(chan struct{}, 1)} }}
+
+// Propose replicates one command, which must not be changed afterwards, and
+// returns what this member's machine made of it. See muster.Node.Propose.
+func (h *Host) Propose(ctx context.Context, cmd []byte) (statemachine.Result, error) {
+	if len(cmd) > h.cfg.MaxCommandBytes {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(cmd), h.cfg.MaxCommandBytes)
+	}
+	size := int64(len(cmd)) + 64
+	if h.pending.Add(size) > h.cfg.MaxPendingBytes {
+		h.pending.Add(-size)
+		return nil, ErrOverloaded
+	}
+	defer h.pending.Add(-size)
+	for {
+		result, err := h.proposeOnce(ctx, cmd)
+		// The member that was thought to lead has said that it did not
+		// propose it: it may be sent to the next leader.
+		if !errors.Is(err, errRejected) || ctx.Err() != nil {
+			return result, err
+		}
+	}
+}
+
+// errRejected: a leader said that it no longer led when the command arrived.
+var errRejected = fmt.Errorf("%w: leadership moved", ErrNotLeader)
+
+func (h *Host) proposeOnce(ctx context.Context, cmd []byte) (statemachine.Result, error) {
+	p := proposalPool.Get().(*proposal)
+	p.cmd = cmd
+	if !h.in.put(func(in *inputs) { in.proposals = append(in.proposals, p) }) {
+		return nil, h.stoppedErr()
+	}
+	// Whoever holds it finishes it: the applier, the loop, or the end of the
+	// host. So the wait always ends.
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		h.call(func() { h.withdraw(p) })
+		<-p.done
+	}
+	result, err := p.result, p.err
+	*p = proposal{done: p.done}
+	proposalPool.Put(p)
+	return result, err
+}
+
+// withdraw ends the wait of a caller whose time is up. Run by the loop.
+func (h *Host) withdraw(p *proposal) {
+	if p.seq == 0 || h.waiters.get(p.seq) != p {
+		return // finished already, or about to be by the applier
+	}
+	if h.rep.Withdraw(p.seq) {
+		h.waiters.take(p.seq)
+		p.finish(nil, fmt.Errorf("%w: given up before it was proposed", ErrNotLeader))
+		return
+	}
+	if h.waiters.take(p.seq) == p {
+		p.finish(nil, ErrUnknownOutcome)
+	}
+}
+
+// waiters are the proposals of this member whose outcome is awaited, by their
+// numbers, which are consecutive.
+type waiters struct {
+	mu    sync.Mutex
+	first uint64      // number of list[0]
+	list  []*proposal // nil: finished, or never waited for
+	live  int
+}
+
+// add keeps proposals with ascending numbers, all above those added before.
+func (w *waiters) add(ps []*proposal) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range ps {
+		if len(w.list) == 0 {
+			w.first = p.seq
+		}
+		for w.first+uint64(len(w.list)) < p.seq {
+			w.list = append(w.list, nil)
+		}
+		w.list = append(w.list, p)
+		w.live++
+	}
+}
+
+func (w *waiters) get(seq uint64) *proposal {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if i := seq - w.first; seq >= w.first && i < uint64(len(w.list)) {
+		return w.list[i]
+	}
+	return nil
+}
+
+// take removes the proposal with that number; the caller must finish it.
+func (w *waiters) take(seq uint64) *proposal {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	i := seq - w.first
+	if seq < w.first || i >= uint64(len(w.list)) || w.list[i] == nil {
+		return nil
+	}
+	p := w.list[i]
+	w.list[i] = nil
+	w.live--
+	switch {
+	case w.live == 0:
+		w.list = w.list[:0]
+	case i == 0:
+		n := 0
+		for w.list[n] == nil {
+			n++
+		}
+		w.list, w.first = w.list[n:], w.first+uint64(n)
+	}
+	return p
+}
+
+// drain removes all.
+func (w *waiters) drain() []*proposal {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []*proposal
+	for _, p := range w.list {
+		if p != nil {
+			out = append(out, p)
+		}
+	}
+	w.list, w.live = nil, 0
+	return out
+}

@@ -1,0 +1,59 @@
+package host
+
+import (
+	"context"
+	"fmt"
+)
+
+// read is one caller that waits for a linearizable read.
+type read struct {
+	done  chan struct{}
+	index uint64
+	err   error
+}
+
+func (r *read) finish(index uint64, err error) {
+	r.index, r.err = index, err
+	r.done <- struct{}{}
+}
+
+// ReadIndex returns once the machine has applied all that was committed before
+// the call. See muster.Node.ReadIndex.
+func (h *Host) ReadIndex(ctx context.Context) (uint64, error) {
+	r := &read{done: make(chan struct{}, 1)}
+	if !h.in.put(func(in *inputs) { in.reads = append(in.reads, r) }) {
+		return 0, h.stoppedErr()
+	}
+	select {
+	case <-r.done:
+		return r.index, r.err
+	case <-ctx.Done():
+		h.call(func() { h.withdrawRead(r) })
+		return 0, fmt.Errorf("%w: %w", h.whyNoRead(), ctx.Err())
+	}
+}
+
+// withdrawRead forgets a read. Run by the loop.
+func (h *Host) withdrawRead(r *read) {
+	for token, x := range h.reading {
+		if x == r {
+			delete(h.reading, token)
+			h.rep.WithdrawRead(token)
+			return
+		}
+	}
+}
+
+// whyNoRead is the most telling of our errors for a read that was given up.
+func (h *Host) whyNoRead() error {
+	v := h.live.view.Load()
+	switch {
+	case v.member() && v.status.Leader == 0:
+		return ErrNotLeader
+	case !v.member():
+		return ErrNotMember
+	}
+	return errNoAnswer
+}
+
+var errNoAnswer = fmt.Errorf("%w: no quorum has confirmed the leader in time", ErrNotLeader)

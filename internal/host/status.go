@@ -1,0 +1,172 @@
+package host
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/event"
+	"github.com/musterhq/muster/internal/transport"
+	"github.com/musterhq/muster/internal/wire"
+)
+
+// Status is what this node knows now.
+func (h *Host) Status() *cluster.Status {
+	s := h.live.view.Load().status
+	s.Members = slices.Clone(s.Members)
+	s.Applied, s.Committed = h.live.applied.Load(), h.live.committed.Load()
+	s.Committed = max(s.Committed, s.Applied)
+	s.Last = max(s.Last, s.Committed)
+	select {
+	case <-h.ctx.Done():
+		s.State = "stopped"
+	default:
+	}
+	links := map[cluster.NodeID]transport.PeerStatus{}
+	for _, p := range h.tr.Peers() {
+		links[p.ID] = p
+	}
+	for i := range s.Members {
+		m := &s.Members[i]
+		if m.ID == s.Self.ID {
+			m.Connected, m.Applied = true, s.Applied
+			continue
+		}
+		m.Connected, m.Err = links[m.ID].Connected, links[m.ID].Err
+		if p, ok := h.streams.to(m.ID); ok {
+			m.Sent, m.Total = p.at, p.total
+		}
+	}
+	return &s
+}
+
+func (s *streams) to(id cluster.NodeID) (progress, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.sending[id]
+	return p, ok
+}
+
+func (s *streams) incoming() (progress, cluster.NodeID, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.receiving == nil {
+		return progress{}, 0, false
+	}
+	return *s.receiving, s.from, true
+}
+
+// Why says what the node waits for, and what would end the wait.
+func (h *Host) Why() []event.Reason {
+	v := h.live.view.Load()
+	var out []event.Reason
+	switch {
+	case !v.member():
+		return v.why
+	case v.status.Leader == 0:
+		out = append(out, h.whyNoLeader(v)...)
+	}
+	if p, from, ok := h.streams.incoming(); ok {
+		out = append(out, event.Reason{Code: "snapshot_receiving", Peer: from,
+			Text:   fmt.Sprintf("receiving the snapshot at index %d from %s: %d of %d bytes", p.index, v.name(from), p.at, p.total),
+			WayOut: "nothing to do: the member catches up when it is complete"})
+	}
+	if v.snapshot != nil {
+		out = append(out, event.Reason{Code: "snapshot_failed", Text: "no snapshot can be taken: " + v.snapshot.Error(),
+			WayOut: "mend the cause; until then the log grows and a new member can't catch up"})
+	}
+	out = append(out, v.why...)
+	return append(out, h.whyLinks(v)...)
+}
+
+// whyNoLeader explains an election that doesn't end.
+func (h *Host) whyNoLeader(v *view) []event.Reason {
+	self, known := v.membership.Member(v.status.Self.ID)
+	if !known || v.status.Applied == 0 {
+		return []event.Reason{{Code: "waiting_for_leader", Text: "admitted to the cluster; waiting to hear from its leader",
+			WayOut: "it comes by itself when the leader can reach this node at " + v.status.Self.PeerAddr}}
+	}
+	links := map[cluster.NodeID]transport.PeerStatus{}
+	for _, p := range h.tr.Peers() {
+		links[p.ID] = p
+	}
+	var voters, up int
+	var missing []string
+	for _, m := range v.membership.Members {
+		if m.Role != cluster.Voter {
+			continue
+		}
+		voters++
+		if l := links[m.ID]; m.ID == self.ID || l.Connected {
+			up++
+		} else {
+			missing = append(missing, fmt.Sprintf("%s at %s (%s)", m.Name, v.addr(m), orUnknown(l.Err)))
+		}
+	}
+	need := voters/2 + 1
+	if up < need {
+		return []event.Reason{{Code: "no_quorum",
+			Text:   fmt.Sprintf("no leader in term %d: %d of %d voters can be reached, %d are needed; missing: %s", v.status.Term, up, voters, need, strings.Join(missing, ", ")),
+			WayOut: fmt.Sprintf("start %d of the missing members again, with their data directories, or mend the network to them", need-up)}}
+	}
+	return []event.Reason{{Code: "electing", Text: fmt.Sprintf("no leader in term %d: an election is under way; %d of %d voters can be reached, %d are needed", v.status.Term, up, voters, need),
+		WayOut: "nothing to do: it ends within a few election timeouts"}}
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "not connected yet"
+	}
+	return s
+}
+
+// whyLinks tells of peers that can't be reached, or that refuse this node.
+func (h *Host) whyLinks(v *view) []event.Reason {
+	var out []event.Reason
+	for _, p := range h.tr.Peers() {
+		switch {
+		case p.Connected:
+		case p.Refusal != nil:
+			out = append(out, event.Reason{Code: "peer_refuses", Peer: p.ID, Addr: p.Addr,
+				Text:   fmt.Sprintf("%s at %s refuses this node: %s", v.name(p.ID), p.Addr, p.Refusal.Reason),
+				WayOut: "see that both belong to the same cluster and run the same release"})
+		case p.Err != "":
+			out = append(out, event.Reason{Code: "peer_unreachable", Peer: p.ID, Addr: p.Addr,
+				Text:   fmt.Sprintf("%s at %s can't be reached: %s", v.name(p.ID), p.Addr, p.Err),
+				WayOut: "start it, or mend the network between the two; if it is gone for good: muster remove " + v.name(p.ID)})
+		}
+	}
+	return out
+}
+
+// refusals remembers the last refusal of and by each peer.
+type refusals struct {
+	mu   sync.Mutex
+	last map[refusalKey]string
+}
+
+type refusalKey struct {
+	id     cluster.NodeID
+	addr   string
+	byPeer bool
+}
+
+// maxRefusals bounds what strangers can make a node remember.
+const maxRefusals = 256
+
+// put says whether this refusal differs from the last one.
+func (r *refusals) put(k refusalKey, x *wire.Refusal) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := string(x.Code) + " " + x.Reason
+	if r.last[k] == s {
+		return false
+	}
+	if r.last == nil || len(r.last) >= maxRefusals {
+		r.last = map[refusalKey]string{}
+	}
+	r.last[k] = s
+	return true
+}

@@ -1,0 +1,218 @@
+package replica
+
+import (
+	"fmt"
+	"slices"
+
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/event"
+	"github.com/musterhq/muster/internal/wire"
+)
+
+// applyEntry carries out what of an entry concerns the membership. It is the
+// same on every member: a function of the log.
+func (r *Replica) applyEntry(e *raftpb.Entry) error {
+	switch e.GetType() {
+	case raftpb.EntryConfChangeV2:
+		return r.applyConf(e)
+	case raftpb.EntryNormal:
+		if d := e.GetData(); len(d) > 0 && wire.EntryKind(d[0]) == wire.EntryUpdate {
+			c, err := wire.DecodeUpdate(d)
+			if err != nil {
+				return fmt.Errorf("entry %d: %w", e.GetIndex(), err)
+			}
+			r.decide(e.GetIndex(), c)
+		}
+	default:
+		return fmt.Errorf("entry %d: unexpected type %v", e.GetIndex(), e.GetType())
+	}
+	r.settle(e.GetIndex())
+	return nil
+}
+
+func (r *Replica) applyConf(e *raftpb.Entry) error {
+	cc := &raftpb.ConfChangeV2{}
+	if err := proto.Unmarshal(e.GetData(), cc); err != nil {
+		return fmt.Errorf("entry %d: configuration change: %w", e.GetIndex(), err)
+	}
+	if !cc.LeaveJoint() {
+		c, err := wire.DecodeChange(cc.GetContext())
+		if err != nil {
+			return fmt.Errorf("entry %d: %w", e.GetIndex(), err)
+		}
+		if !r.decide(e.GetIndex(), c) {
+			r.settle(e.GetIndex())
+			return nil // refused or a repetition: raft must not hear of it either
+		}
+	}
+	r.conf = r.raft.ApplyConfChange(cc)
+	r.storage.conf = e.GetIndex()
+	r.leave()
+	r.settle(e.GetIndex())
+	return nil
+}
+
+// decide applies a change to the membership, or records why not, and says
+// whether it was applied.
+func (r *Replica) decide(index uint64, c wire.Change) bool {
+	m := &r.membership
+	if _, ok := m.Outcome(c.Request); ok {
+		return false
+	}
+	if why := check(m, c); why != "" {
+		m.Record(cluster.Outcome{Request: c.Request, Index: index, Refused: why})
+		return false
+	}
+	for _, s := range c.Steps {
+		r.applyStep(index, s)
+	}
+	m.Record(cluster.Outcome{Request: c.Request, Index: index})
+	r.out.Members = true
+	return true
+}
+
+func (r *Replica) applyStep(index uint64, s wire.Step) {
+	m := &r.membership
+	have, _ := m.Member(s.Member.ID)
+	switch s.Op {
+	case wire.OpAdd:
+		s.Member.Role = cluster.Learner
+		m.Put(s.Member)
+		r.event(event.MemberAdded{Member: s.Member, Index: index})
+	case wire.OpPromote:
+		have.Role = cluster.Voter
+		m.Put(have)
+		r.event(event.Promoted{ID: have.ID, Name: have.Name, Index: index})
+	case wire.OpDemote:
+		have.Role = cluster.Learner
+		m.Put(have)
+		r.event(event.Demoted{ID: have.ID, Name: have.Name, Index: index})
+	case wire.OpRemove:
+		m.Remove(have.ID, index)
+		r.event(event.MemberRemoved{ID: have.ID, Name: have.Name, Index: index})
+	case wire.OpUpdate:
+		s.Member.Role = have.Role
+		s.Member.Incarnation = have.Incarnation
+		m.Put(s.Member)
+	}
+}
+
+// check says why a change can't be applied to m, or "". It is a function of
+// the membership alone, the same when proposing and when applying.
+func check(m *cluster.Membership, c wire.Change) string {
+	if len(c.Steps) == 0 {
+		return "a change without steps"
+	}
+	for i, s := range c.Steps {
+		for _, o := range c.Steps[:i] {
+			if o.Member.ID == s.Member.ID {
+				return fmt.Sprintf("two steps for member %s", s.Member.ID)
+			}
+		}
+		if why := checkStep(m, s); why != "" {
+			return why
+		}
+	}
+	if !leavesVoter(m, c) {
+		return "no voter would be left: the last voter can't go"
+	}
+	return ""
+}
+
+// leavesVoter says whether anybody votes after the change.
+func leavesVoter(m *cluster.Membership, c wire.Change) bool {
+	voters := len(m.Voters())
+	for _, s := range c.Steps {
+		have, _ := m.Member(s.Member.ID)
+		switch {
+		case s.Op == wire.OpPromote:
+			voters++
+		case have.Role == cluster.Voter && (s.Op == wire.OpDemote || s.Op == wire.OpRemove):
+			voters--
+		}
+	}
+	return voters > 0
+}
+
+func checkStep(m *cluster.Membership, s wire.Step) string {
+	id := s.Member.ID
+	if t, ok := m.Tombstone(id); ok {
+		return fmt.Sprintf("member %s (%s) was removed at index %d: an identity is never used again", id, t.Name, t.Index)
+	}
+	have, ok := m.Member(id)
+	if s.Op != wire.OpAdd && !ok {
+		return fmt.Sprintf("no member has the ID %s", id)
+	}
+	switch s.Op {
+	case wire.OpAdd:
+		if ok {
+			return fmt.Sprintf("member %s is there already", id)
+		}
+		return nameTaken(m, s.Member)
+	case wire.OpPromote:
+		if have.Role != cluster.Learner {
+			return fmt.Sprintf("member %s (%s) is no learner", id, have.Name)
+		}
+	case wire.OpDemote:
+		if have.Role != cluster.Voter {
+			return fmt.Sprintf("member %s (%s) is no voter", id, have.Name)
+		}
+	case wire.OpUpdate:
+		return nameTaken(m, s.Member)
+	case wire.OpRemove:
+	default:
+		return fmt.Sprintf("unknown step %q", s.Op)
+	}
+	return ""
+}
+
+func nameTaken(m *cluster.Membership, mem cluster.Member) string {
+	if o, ok := m.ByName(mem.Name); ok && o.ID != mem.ID {
+		return fmt.Sprintf("the name %q belongs to member %s at %s: choose another, or remove that member first", mem.Name, o.ID, o.PeerAddr)
+	}
+	return ""
+}
+
+// leave notices who has left the configuration: a removed voter counts until
+// the joint configuration is left.
+func (r *Replica) leave() {
+	in := func(id cluster.NodeID) bool {
+		u := uint64(id)
+		return slices.Contains(r.conf.GetVoters(), u) || slices.Contains(r.conf.GetVotersOutgoing(), u) || slices.Contains(r.conf.GetLearners(), u)
+	}
+	var kept []cluster.Member
+	for _, m := range r.membership.Leaving {
+		if in(m.ID) {
+			kept = append(kept, m)
+			continue
+		}
+		r.out.Members = true
+		if t, ok := r.membership.Tombstone(m.ID); ok && m.ID == r.cfg.Self.ID {
+			r.out.Removed = &t
+		}
+	}
+	r.membership.Leaving = kept
+}
+
+// settle answers the change that was in flight at index.
+func (r *Replica) settle(index uint64) {
+	q := &r.changes
+	if q.inflight == nil || index < q.index {
+		return
+	}
+	done := *q.inflight
+	q.inflight = nil
+	if o, ok := r.membership.Outcome(done.c.Request); ok {
+		r.answerAll(done, outcomeReply(o))
+		return
+	}
+	// Raft took an empty entry in its place, which it does when it finds that
+	// another change is pending: it did not happen, and may be tried again.
+	q.queue = append([]change{done}, q.queue...)
+}
+
+// Membership is who is in the cluster as of the applied index. A copy.
+func (r *Replica) Membership() cluster.Membership { return r.membership.Clone() }

@@ -1,0 +1,179 @@
+package replica
+
+import (
+	"fmt"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/tracker"
+
+	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/event"
+	"github.com/musterhq/muster/internal/roster"
+	"github.com/musterhq/muster/internal/wire"
+)
+
+// peers is what a leader watches of the others.
+type peers struct {
+	heard map[cluster.NodeID]*heard
+	why   roster.Why // of the last plan
+	plan  uint64     // numbers the planner's changes of this term
+}
+
+// heard is one peer's life as the leader sees it, in ticks of this member.
+type heard struct {
+	last  uint64 // a message came
+	since uint64 // without a break from here on
+
+	// Catch-up rounds (Raft thesis §4.2.1): in a round the peer gets what the
+	// log held when the round began.
+	target   uint64 // index that ends the round; 0: none begun
+	began    uint64
+	caughtUp bool // the last round took less than an election timeout
+}
+
+func (p *peers) startTerm(tick uint64) {
+	clear(p.heard)
+	p.why, p.plan = nil, 0
+}
+
+func (r *Replica) heard(from cluster.NodeID) {
+	if r.termStart == 0 {
+		return
+	}
+	h := r.peers.heard[from]
+	if h == nil {
+		h = &heard{since: r.tick}
+		r.peers.heard[from] = h
+	}
+	h.last = r.tick
+}
+
+func (h *heard) active(tick uint64, electionTicks int) bool {
+	return h != nil && tick-h.last <= uint64(electionTicks)
+}
+
+// watchPeers runs each tick on a leader: it notices silence, and times the
+// catch-up rounds.
+func (r *Replica) watchPeers() {
+	if r.termStart == 0 {
+		return
+	}
+	progress := r.progress()
+	for _, m := range r.membership.Members {
+		h := r.peers.heard[m.ID]
+		if h == nil {
+			continue
+		}
+		if !h.active(r.tick, r.cfg.ElectionTicks) {
+			delete(r.peers.heard, m.ID)
+			continue
+		}
+		h.round(r.tick, r.cfg.ElectionTicks, progress[m.ID].Match, r.last)
+	}
+}
+
+func (h *heard) round(tick uint64, electionTicks int, match, last uint64) {
+	switch {
+	case h.target == 0:
+		h.target, h.began = last, tick
+	case match >= h.target:
+		h.caughtUp = tick-h.began < uint64(electionTicks)
+		h.target, h.began = last, tick
+	case tick-h.began >= uint64(electionTicks):
+		h.caughtUp = false
+	}
+}
+
+func (r *Replica) progress() map[cluster.NodeID]tracker.Progress {
+	out := make(map[cluster.NodeID]tracker.Progress, len(r.membership.Members))
+	r.raft.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
+		out[cluster.NodeID(id)] = pr
+	})
+	return out
+}
+
+// seen is what the roster's planner goes by.
+func (r *Replica) seen() roster.Seen {
+	s := roster.Seen{
+		Leader: r.cfg.Self.ID, Joint: r.joint(), LastIndex: r.last,
+		Pending: r.changes.inflight != nil || len(r.changes.queue) > 0,
+	}
+	progress := r.progress()
+	for _, m := range r.membership.Members {
+		pr, h := progress[m.ID], r.peers.heard[m.ID]
+		ms := roster.MemberSeen{Member: m, Match: pr.Match, Snapshotting: pr.State == tracker.StateSnapshot}
+		switch {
+		case m.ID == r.cfg.Self.ID:
+			ms.Active, ms.CaughtUp, ms.ActiveTicks = true, true, int(r.tick)
+		case h.active(r.tick, r.cfg.ElectionTicks):
+			ms.Active, ms.CaughtUp, ms.ActiveTicks = true, h.caughtUp, int(r.tick-h.since)
+		}
+		s.Members = append(s.Members, ms)
+	}
+	return s
+}
+
+// plan asks the roster what to do next, and does it.
+func (r *Replica) plan() {
+	if r.termStart == 0 || r.applied < r.termStart {
+		return
+	}
+	seen := r.seen()
+	change, why := roster.Plan(seen, r.cfg.Policy)
+	r.peers.why = why
+	if seen.Pending || seen.Joint {
+		return
+	}
+	if s := steps(change); len(s) > 0 {
+		r.peers.plan++
+		request := fmt.Sprintf("plan-%s-%d-%d", r.cfg.Self.ID, r.basic.GetTerm(), r.peers.plan)
+		r.changes.queue = append(r.changes.queue, planned(request, s, "roster"))
+	}
+}
+
+func planned(request string, s []wire.Step, why string) change {
+	return change{c: wire.Change{Request: request, Steps: s, Why: why}}
+}
+
+// announce asks for this member's own line in the membership to be corrected,
+// when it came back with another address, name or zone.
+func (r *Replica) announce() {
+	have, ok := r.membership.Member(r.cfg.Self.ID)
+	want := r.cfg.Self
+	want.Role, want.Incarnation = have.Role, have.Incarnation
+	if !ok || have == want || r.basic.Lead == raft.None {
+		return
+	}
+	r.out.Ask = append(r.out.Ask, wire.Change{
+		Request: fmt.Sprintf("update-%s-%d", want.ID, r.cfg.FirstSeq),
+		Steps:   []wire.Step{{Op: wire.OpUpdate, Member: want}},
+		Why:     "the member came back with other addresses",
+	})
+}
+
+// Transfer hands leadership to a voter, or to the one that is furthest when to
+// is 0. It says why not, or nil; whether it works shows in the leader that follows.
+func (r *Replica) Transfer(to cluster.NodeID) *event.Reason {
+	if r.termStart == 0 {
+		return &event.Reason{Code: "not_leader", Text: "this member does not lead"}
+	}
+	var best roster.MemberSeen
+	for _, m := range r.seen().Members {
+		if m.Member.Role != cluster.Voter || m.Member.ID == r.cfg.Self.ID || !m.Active {
+			continue
+		}
+		if m.Member.ID == to || (to == 0 && (best.Member.ID == 0 || m.Match > best.Match)) {
+			best = m
+		}
+	}
+	switch {
+	case to == r.cfg.Self.ID:
+		return nil
+	case best.Member.ID == 0 && to == 0:
+		return &event.Reason{Code: "no_candidate", Text: "no other voter is active"}
+	case best.Member.ID == 0:
+		return &event.Reason{Code: "no_candidate", Text: fmt.Sprintf("%s is no active voter", to), Peer: to}
+	}
+	r.raft.TransferLeader(uint64(best.Member.ID))
+	return nil
+}
