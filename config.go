@@ -1,13 +1,16 @@
 package muster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"time"
 
 	"github.com/musterhq/muster/event"
+	"github.com/musterhq/muster/internal/transport"
 )
 
 // Config is what a node is told. The zero value of a field means the stated
@@ -59,10 +62,20 @@ type Config struct {
 	// ErrOverloaded. Default 256 MiB.
 	MaxPendingBytes int64
 
+	// Network carries the traffic between members. Default: TCP. Package
+	// mustertest has one in memory that can be cut.
+	Network Network
+
 	// Logger gets one line for each thing an operator would act on. Default: discard.
 	Logger *slog.Logger
 	// OnEvent is called for every event, in order, by one goroutine. It must return soon.
 	OnEvent func(event.Event)
+}
+
+// Network makes connections between members. Addresses are host:port.
+type Network interface {
+	Listen(addr string) (net.Listener, error)
+	Dial(ctx context.Context, addr string) (net.Conn, error)
 }
 
 // withDefaults is a copy of c with every default filled in.
@@ -89,27 +102,60 @@ func (c Config) withDefaults() Config {
 	if c.MaxPendingBytes == 0 {
 		c.MaxPendingBytes = 256 << 20
 	}
+	if c.Network == nil {
+		c.Network = transport.TCP{}
+	}
+	if c.Name == "" {
+		c.Name, _ = os.Hostname() // Validate tells when there is none
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c
 }
 
-// Validate reports every fault of the configuration at once.
+// Validate reports every fault of the configuration at once, as an [ErrConfig].
+// That of a node which is a member already needs neither Seeds nor Single:
+// Start looks at the data directory, Validate does not.
 func (c Config) Validate() error {
+	faults := c.faults()
+	if !c.Single && len(c.Seeds) == 0 {
+		faults = append(faults, errNoWay)
+	}
+	return configError(faults)
+}
+
+// errNoWay tells how a node may come to a cluster.
+var errNoWay = errors.New(`no way to a cluster was chosen; choose one of
+  Seeds (--seeds a:2380,b:2380,c:2380)  found a cluster together with these nodes, or join the one they are in
+  Single (--single)                     found a cluster of one, at once; others can join it
+  JoinOnly and Seeds (--join-only)      join the cluster that these nodes are in, never found one`)
+
+func configError(faults []error) error {
+	if len(faults) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrConfig, errors.Join(faults...))
+}
+
+func (c Config) faults() []error {
 	c = c.withDefaults()
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if c.DataDir == "" {
 		fault("no data directory: set DataDir (--data-dir)")
 	}
-	switch {
-	case c.Single && len(c.Seeds) > 0:
+	if c.Name == "" {
+		fault("no name: set Name (--name)")
+	}
+	if c.Single && len(c.Seeds) > 0 {
 		fault("both Single and Seeds: a single node founds a cluster of its own, seeds found one together; choose one")
-	case c.Single && c.JoinOnly:
+	}
+	if c.Single && c.JoinOnly {
 		fault("both Single and JoinOnly: a node either founds or joins; choose one")
-	case !c.Single && len(c.Seeds) == 0:
-		fault("neither Seeds nor Single: give the founders' peer addresses (--seeds), or found a cluster of one (--single), or join one (--join-only with --seeds)")
+	}
+	if c.JoinOnly && len(c.Seeds) == 0 {
+		fault("JoinOnly without Seeds: name members to ask (--seeds)")
 	}
 	seen := map[string]bool{}
 	for _, s := range c.Seeds {
@@ -120,6 +166,9 @@ func (c Config) Validate() error {
 		seen[s] = true
 	}
 	checkAddr(fault, "PeerListen (--peer-listen)", c.PeerListen, false)
+	if host, _, err := net.SplitHostPort(c.PeerListen); err == nil && c.PeerAdvertise == "" && unspecified(host) {
+		fault("PeerListen %q is every address of this machine: say in PeerAdvertise (--peer-advertise) at which one others reach it", c.PeerListen)
+	}
 	if c.PeerAdvertise != "" {
 		checkAddr(fault, "PeerAdvertise (--peer-advertise)", c.PeerAdvertise, true)
 	}
@@ -138,8 +187,10 @@ func (c Config) Validate() error {
 	if c.MaxCommandBytes < 1 || c.MaxCommandBytes > 32<<20 {
 		fault("maximum command size %d: want 1 byte to 32 MiB", c.MaxCommandBytes)
 	}
-	return errors.Join(faults...)
+	return faults
 }
+
+func unspecified(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
 
 func checkAddr(fault func(string, ...any), what, addr string, reachable bool) {
 	host, port, err := net.SplitHostPort(addr)
@@ -148,7 +199,7 @@ func checkAddr(fault func(string, ...any), what, addr string, reachable bool) {
 		fault("%s %q is not host:port", what, addr)
 	case port == "":
 		fault("%s %q has no port", what, addr)
-	case reachable && (host == "" || host == "0.0.0.0" || host == "::"):
+	case reachable && unspecified(host):
 		fault("%s %q: others can't reach %q; give an address that they can", what, addr, host)
 	case reachable && port == "0":
 		fault("%s %q: others can't reach port 0", what, addr)

@@ -1,6 +1,16 @@
 package muster
 
-import "github.com/musterhq/muster/internal/host"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/musterhq/muster/internal/datadir"
+	"github.com/musterhq/muster/internal/host"
+	"github.com/musterhq/muster/internal/raftlog"
+	"github.com/musterhq/muster/internal/snapshot"
+)
 
 // What a caller can act on. Use errors.Is; texts carry details and are never
 // to be matched.
@@ -28,6 +38,32 @@ var (
 	// ErrStopped: the node was closed or has failed; see Node.Err.
 	ErrStopped = host.ErrStopped
 
+	// ErrConfig: the configuration can't be used. Nothing was started or written.
+	ErrConfig = errors.New("configuration")
+
+	// ErrData: the data directory is refused: in use, of another node, not
+	// muster's, damaged or incomplete. Nothing in it was changed.
+	ErrData = errors.New("data directory refused")
+
+	// ErrDisk: a write or sync failed, for a full disk for instance. The node
+	// has stopped; what was acknowledged before is kept.
+	ErrDisk = errors.New("disk failed")
+
 	// ErrTooLarge: one command is above Config.MaxCommandBytes. It did not happen.
 	ErrTooLarge = host.ErrTooLarge
 )
+
+// sorted marks an error from below as ErrData or ErrDisk where it is one.
+func sorted(err error) error {
+	var corrupt *raftlog.CorruptError
+	switch {
+	case err == nil, errors.Is(err, ErrRemoved), errors.Is(err, ErrData), errors.Is(err, ErrDisk):
+		return err
+	case errors.As(err, &corrupt), errors.Is(err, host.ErrCorrupt), errors.Is(err, snapshot.ErrDamaged), errors.Is(err, snapshot.ErrInvalid),
+		errors.Is(err, datadir.ErrInUse), errors.Is(err, datadir.ErrForeign), errors.Is(err, datadir.ErrOtherNode), errors.Is(err, datadir.ErrDamaged):
+		return fmt.Errorf("%w: %w", ErrData, err)
+	case errors.Is(err, raftlog.ErrFailed), errors.Is(err, datadir.ErrFailed), errors.Is(err, snapshot.ErrStorage), errors.Is(err, snapshot.ErrNoSpace), vfs.IsNoSpaceError(err):
+		return fmt.Errorf("%w: %w", ErrDisk, err)
+	}
+	return err
+}

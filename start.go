@@ -1,0 +1,149 @@
+package muster
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+
+	"github.com/musterhq/muster/internal/datadir"
+	"github.com/musterhq/muster/internal/formation"
+	"github.com/musterhq/muster/internal/host"
+	"github.com/musterhq/muster/internal/raftlog"
+	"github.com/musterhq/muster/internal/roster"
+	"github.com/musterhq/muster/internal/snapshot"
+	"github.com/musterhq/muster/internal/wire"
+	"github.com/musterhq/muster/statemachine"
+)
+
+// Version of the library and the server.
+const Version = "0.1.0"
+
+// Start opens the data directory, listens for peers and begins to form or join
+// a cluster, or to take part in the one it is a member of. It returns as soon
+// as the node runs; [Node.Ready] waits for the cluster. ctx bounds starting
+// only. On an error nothing is left behind.
+//
+// The machine is opened here, driven until Close, and closed by it. Errors:
+// ErrConfig, ErrData, ErrDisk, ErrRemoved, and what the network says.
+func Start(ctx context.Context, cfg Config, machine statemachine.Machine) (*Node, error) {
+	if err := configError(cfg.faults()); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	if _, err := os.Stat(cfg.DataDir); errors.Is(err, os.ErrNotExist) && !cfg.Single && len(cfg.Seeds) == 0 {
+		return nil, configError([]error{errNoWay})
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s := &starting{cfg: cfg, machine: machine}
+	n, err := s.start()
+	if err != nil {
+		s.undo()
+		return nil, sorted(err)
+	}
+	return n, nil
+}
+
+// starting is what has been opened so far.
+type starting struct {
+	cfg     Config
+	machine statemachine.Machine
+	closers []io.Closer // newest last
+}
+
+func (s *starting) undo() {
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		_ = s.closers[i].Close() // the error that matters is the one that led here
+	}
+}
+
+func (s *starting) start() (*Node, error) {
+	cfg := s.cfg
+	dir, err := datadir.Open(cfg.DataDir, datadir.Options{Name: cfg.Name})
+	if err != nil {
+		return nil, err
+	}
+	s.closers = append(s.closers, dir)
+	var state host.State
+	if _, err := dir.LoadState(&state); err != nil {
+		return nil, err
+	}
+	if (state.Stage == "" || state.Stage == wire.Blank) && !cfg.Single && len(cfg.Seeds) == 0 {
+		return nil, configError([]error{errNoWay})
+	}
+	hc, err := s.open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if hc.Listener, err = cfg.Network.Listen(cfg.PeerListen); err != nil {
+		return nil, fmt.Errorf("listen for peers at %s: %w", cfg.PeerListen, err)
+	}
+	s.closers = append(s.closers, hc.Listener)
+	hc.Self = wire.Identity{
+		Incarnation: dir.Identity().Incarnation, NodeID: dir.Identity().Incarnation.NodeID(),
+		Name: cfg.Name, PeerAddr: advertised(cfg, hc.Listener), ClientAddr: cfg.ClientAdvertise, Zone: cfg.Zone,
+	}
+	h, err := host.Start(hc)
+	if err != nil {
+		return nil, err
+	}
+	return &Node{host: h, addr: hc.Self.PeerAddr}, nil
+}
+
+// open opens what is on disk.
+func (s *starting) open(dir *datadir.Dir) (host.Config, error) {
+	cfg := s.cfg
+	log, err := raftlog.Open(dir.LogPath(), raftlog.Options{FS: dir.FS()})
+	if err != nil {
+		return host.Config{}, fmt.Errorf("open log: %w", err)
+	}
+	s.closers = append(s.closers, log)
+	snapshots, err := snapshot.Open(dir.SnapshotPath(), dir.FS())
+	if err != nil {
+		return host.Config{}, fmt.Errorf("open snapshots: %w", err)
+	}
+	opened, err := s.machine.Open(dir.MachinePath())
+	if err != nil {
+		return host.Config{}, fmt.Errorf("open state machine: %w", err)
+	}
+	s.closers = append(s.closers, s.machine)
+	nonce := make([]byte, 16)
+	_, _ = rand.Read(nonce) // never fails: crypto/rand ends the program instead
+	return host.Config{
+		Epoch: dir.Identity().Epoch, Cluster: cfg.Cluster, Mode: mode(cfg), Seeds: cfg.Seeds, Nonce: nonce, Version: Version,
+		Heartbeat: cfg.HeartbeatInterval, ElectionTicks: int(cfg.ElectionTimeout / cfg.HeartbeatInterval),
+		Policy:           roster.Policy{TargetVoters: cfg.TargetVoters},
+		SnapshotLogBytes: cfg.SnapshotLogBytes, SnapshotRate: cfg.SnapshotSendBytesPerSecond,
+		MaxCommandBytes: cfg.MaxCommandBytes, MaxPendingBytes: cfg.MaxPendingBytes,
+		Machine: s.machine, Opened: opened, Log: log, Snapshots: snapshots, State: dir, Owned: []io.Closer{dir},
+		Network: cfg.Network, Logger: cfg.Logger, OnEvent: cfg.OnEvent,
+	}, nil
+}
+
+func mode(cfg Config) formation.Mode {
+	switch {
+	case cfg.Single:
+		return formation.Single
+	case cfg.JoinOnly:
+		return formation.JoinOnly
+	}
+	return formation.Static
+}
+
+// advertised is the address that others are told.
+func advertised(cfg Config, l net.Listener) string {
+	if cfg.PeerAdvertise != "" {
+		return cfg.PeerAdvertise
+	}
+	host, _, err := net.SplitHostPort(cfg.PeerListen)
+	_, port, err2 := net.SplitHostPort(l.Addr().String())
+	if err != nil || err2 != nil {
+		return l.Addr().String()
+	}
+	return net.JoinHostPort(host, port) // the name that was given, with the port that was chosen
+}
