@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/musterhq/muster/server"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	return a.asking(&cobra.Command{
+		Use:   "status",
+		Short: "Show the cluster: members, roles, leader, how far each one is",
+		Args:  noArgs,
+	}, func(ctx context.Context, f *clientFlags, _ []string) error {
+		var st server.ClusterStatus
+		endpoint, err := f.ask(ctx, "GET", "/v1/status?cluster=1", &st)
+		if err != nil {
+			return err
+		}
+		if f.json() {
+			return printJSON(a.out, st)
+		}
+		if st.ClusterID.IsZero() {
+			return a.explainNode(ctx, f, endpoint)
+		}
+		printStatus(a.out, st)
+		return nil
+	})
+}
+
+func printStatus(w io.Writer, st server.ClusterStatus) {
+	leader := "none"
+	if st.Leader != 0 {
+		leader = fmt.Sprintf("%s (%s)", st.LeaderName, st.Leader)
+	}
+	fmt.Fprintf(w, "cluster  %s  %s\nleader   %s\nterm     %d\n", st.Cluster, st.ClusterID, leader, st.Term)
+	if st.Joint {
+		fmt.Fprintln(w, "a change of the voters is under way")
+	}
+	fmt.Fprintln(w)
+	rows := make([][]string, 0, len(st.Members))
+	for _, m := range st.Members {
+		rows = append(rows, []string{
+			m.ID.String(), m.Name, roleText(m), dash(m.ClientAddr), m.PeerAddr,
+			number(m.Match), number(m.Committed), number(m.Applied), lineNote(m),
+		})
+	}
+	table(w, []string{"ID", "NAME", "ROLE", "CLIENTS", "PEERS", "#MATCH", "#COMMITTED", "#APPLIED", ""}, rows)
+}
+
+// roleText is what the member does now.
+func roleText(m server.MemberLine) string {
+	if m.Leader {
+		return "leader"
+	}
+	return m.Role.String()
+}
+
+// number leaves out what is not known.
+func number(n uint64) string {
+	if n == 0 {
+		return "-"
+	}
+	return strconv.FormatUint(n, 10)
+}
+
+// lineNote is what else is to be said of a member.
+func lineNote(m server.MemberLine) string {
+	switch {
+	case m.Total > 0:
+		return fmt.Sprintf("gets a snapshot: %s of %s", bytesText(m.Sent), bytesText(m.Total))
+	case m.Err != "":
+		return m.Err
+	}
+	return ""
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/musterhq/muster"
+	"github.com/musterhq/muster/statemachine"
+)
+
+// TestThreeCount does what the README says: three processes of this program
+// form a cluster; each counts, and each then reads what all counted, also
+// after one was killed and started again.
+func TestThreeCount(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	bin := filepath.Join(t.TempDir(), "counter")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	peers, https := freeAddrs(t, 3), freeAddrs(t, 3)
+	dir := t.TempDir()
+	start := func(i int) *exec.Cmd {
+		return startCounter(t, bin, "-dir", filepath.Join(dir, fmt.Sprint(i)),
+			"-http", https[i], "-peer", peers[i], "-seeds", strings.Join(peers, ","))
+	}
+	var nodes []*exec.Cmd
+	for i := range 3 {
+		nodes = append(nodes, start(i))
+	}
+	counted := 0
+	for range 3 {
+		for _, at := range https {
+			counted++
+			eventually(ctx, t, http.MethodPost, at, fmt.Sprint(counted))
+		}
+	}
+	for _, at := range https {
+		eventually(ctx, t, http.MethodGet, at, "9")
+	}
+
+	end(t, nodes[1], syscall.SIGKILL)
+	nodes[1] = start(1)
+	for _, at := range https {
+		eventually(ctx, t, http.MethodGet, at, "9")
+	}
+	for _, n := range nodes {
+		end(t, n, syscall.SIGTERM)
+		if code := n.ProcessState.ExitCode(); code != 0 {
+			t.Errorf("ended with %d when asked to stop", code)
+		}
+	}
+}
+
+func startCounter(t *testing.T, bin string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(bin, args...)
+	cmd.Stderr = t.Output()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if cmd.ProcessState == nil {
+			end(t, cmd, syscall.SIGKILL)
+		}
+	})
+	return cmd
+}
+
+func end(t *testing.T, cmd *exec.Cmd, sig syscall.Signal) {
+	t.Helper()
+	if err := cmd.Process.Signal(sig); err != nil {
+		t.Error(err)
+	}
+	_ = cmd.Wait() // its exit code is looked at where it matters
+}
+
+// eventually asks until the answer is 200; what was not counted may be asked
+// for again, what may have been must not be.
+func eventually(ctx context.Context, t *testing.T, method, at, want string) {
+	t.Helper()
+	for {
+		code, body, err := ask(ctx, method, "http://"+at+"/")
+		switch {
+		case err == nil && code == http.StatusOK:
+			if body != want {
+				t.Fatalf("%s at %s: %q, want %q", method, at, body, want)
+			}
+			return
+		case err == nil && code == http.StatusGatewayTimeout && method == http.MethodPost:
+			t.Fatalf("%s at %s: %s", method, at, body)
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s at %s: last answer %d %q, %v", method, at, code, body, err)
+		case <-time.After(50 * time.Millisecond): // not up yet, or no leader yet: ask again
+		}
+	}
+}
+
+func ask(ctx context.Context, method, url string) (int, string, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, strings.TrimSpace(string(body)), err
+}
+
+func freeAddrs(t *testing.T, n int) []string {
+	t.Helper()
+	var addrs []string
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() // held until all are found, so that none comes twice
+		addrs = append(addrs, l.Addr().String())
+	}
+	return addrs
+}
+
+// TestAnswers: the three answers are never blurred.
+func TestAnswers(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		code int
+		text string
+	}{
+		{nil, 200, "7"},
+		{fmt.Errorf("propose: %w", muster.ErrUnknownOutcome), 504, "it may have counted, or not"},
+		{fmt.Errorf("propose: %w", muster.ErrNotLeader), 503, "it did not count"},
+	} {
+		w := httptest.NewRecorder()
+		answer(w, statemachine.Result(int64(7)), c.err)
+		if w.Code != c.code || !strings.HasPrefix(w.Body.String(), c.text) {
+			t.Errorf("%v: %d %q, want %d %q", c.err, w.Code, w.Body, c.code, c.text)
+		}
+	}
+}
+
+func TestSaveAndLoad(t *testing.T) {
+	var a, b counter
+	for range 3 {
+		a.Apply(nil)
+	}
+	var image bytes.Buffer
+	if err := a.Save(&image); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Load(&image); err != nil || b.n.Load() != 3 {
+		t.Errorf("loaded %d, %v; want 3", b.n.Load(), err)
+	}
+}

@@ -1,0 +1,22 @@
+// Package etcdapi puts the etcd v3 API on the wire, so that every etcd client
+// is a client of ours.
+//
+// It translates and keeps no state: a write becomes one command for the
+// [Proposer]; a linearizable read is a ReadIndex followed by a read of the
+// [Store] (Raft thesis §6.4); a serializable read is a read of the Store
+// alone. It serves the services KV, Cluster and Maintenance; clients of the
+// others are answered codes.Unimplemented by gRPC itself.
+//
+// It is not a listener, and knows nothing of raft, of disks or of how a member
+// is started: package server does that.
+//
+// Invariants:
+//
+//   - A write is handed to the Proposer at most once per request, and no error
+//     that may follow a handed-over write has a code on which etcd's client
+//     repeats a write by itself (codes.Canceled, codes.DeadlineExceeded; see
+//     clientv3/retry_interceptor.go and errors.go here).
+//   - Every response header carries cluster, member, term and a revision.
+//   - Every request ends: one that comes without a deadline gets
+//     [Config.RequestTimeout].
+package etcdapi

@@ -1,0 +1,136 @@
+package etcdapi
+
+import (
+	"context"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+
+	"github.com/musterhq/muster/kv"
+)
+
+// kvService is etcd's KV.
+type kvService struct {
+	pb.UnsafeKVServer
+	*Server
+}
+
+// Put implements etcd's KV.Put.
+func (s *kvService) Put(ctx context.Context, r *pb.PutRequest) (*pb.PutResponse, error) {
+	if err := kv.Check(r); err != nil {
+		return nil, s.toGRPC(err)
+	}
+	cmd, err := kv.EncodePut(r)
+	if err != nil {
+		return nil, s.toGRPC(err)
+	}
+	resp, err := propose[*pb.PutResponse](ctx, s.Server, cmd)
+	if err != nil {
+		return nil, err
+	}
+	s.fill(resp.Header)
+	return resp, nil
+}
+
+// DeleteRange implements etcd's KV.DeleteRange.
+func (s *kvService) DeleteRange(ctx context.Context, r *pb.DeleteRangeRequest) (*pb.DeleteRangeResponse, error) {
+	if err := kv.Check(r); err != nil {
+		return nil, s.toGRPC(err)
+	}
+	cmd, err := kv.EncodeDeleteRange(r)
+	if err != nil {
+		return nil, s.toGRPC(err)
+	}
+	resp, err := propose[*pb.DeleteRangeResponse](ctx, s.Server, cmd)
+	if err != nil {
+		return nil, err
+	}
+	s.fill(resp.Header)
+	return resp, nil
+}
+
+// Txn implements etcd's KV.Txn. One without writes does not enter the log.
+func (s *kvService) Txn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse, error) {
+	if err := kv.Check(r); err != nil {
+		return nil, s.toGRPC(err)
+	}
+	if readOnly(r) {
+		return s.readTxn(ctx, r)
+	}
+	cmd, err := kv.EncodeTxn(r)
+	if err != nil {
+		return nil, s.toGRPC(err)
+	}
+	resp, err := propose[*pb.TxnResponse](ctx, s.Server, cmd)
+	if err != nil {
+		return nil, err
+	}
+	s.fill(resp.Header)
+	return resp, nil
+}
+
+func (s *kvService) readTxn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse, error) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	if !serializable(r) {
+		if _, err := s.cfg.Proposer.ReadIndex(ctx); err != nil {
+			return nil, s.toGRPC(err)
+		}
+	}
+	resp, err := s.cfg.Store.ReadTxn(ctx, r)
+	if err != nil {
+		return nil, s.toGRPC(err)
+	}
+	s.fill(resp.Header)
+	return resp, nil
+}
+
+// Compact implements etcd's KV.Compact.
+func (s *kvService) Compact(ctx context.Context, r *pb.CompactionRequest) (*pb.CompactionResponse, error) {
+	cmd, err := kv.EncodeCompaction(r)
+	if err != nil {
+		return nil, s.toGRPC(err)
+	}
+	resp, err := propose[*pb.CompactionResponse](ctx, s.Server, cmd)
+	if err != nil {
+		return nil, err
+	}
+	s.fill(resp.Header)
+	return resp, nil
+}
+
+// Range implements etcd's KV.Range.
+func (s *kvService) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResponse, error) {
+	if err := kv.Check(r); err != nil {
+		return nil, s.toGRPC(err)
+	}
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	if !r.Serializable {
+		if _, err := s.cfg.Proposer.ReadIndex(ctx); err != nil {
+			return nil, s.toGRPC(err)
+		}
+	}
+	resp, err := s.cfg.Store.Range(ctx, r)
+	if err != nil {
+		return nil, s.toGRPC(err)
+	}
+	s.fill(resp.Header)
+	return resp, nil
+}
+
+// propose hands one encoded write over and takes the typed response out of
+// the machine's reply.
+func propose[R any](ctx context.Context, s *Server, cmd []byte) (R, error) {
+	var none R
+	if len(cmd) > s.cfg.MaxRequestBytes {
+		return none, rpctypes.ErrGRPCRequestTooLarge
+	}
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	result, err := s.cfg.Proposer.Propose(ctx, cmd)
+	if err != nil {
+		return none, s.toGRPC(err)
+	}
+	return unpack[R](s, result)
+}

@@ -1,0 +1,223 @@
+package kv
+
+import (
+	"fmt"
+	"math"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/musterhq/muster/kv/internal/mvcc"
+	"github.com/musterhq/muster/statemachine"
+)
+
+// applier carries out commands, one Apply call at a time. It belongs to the
+// goroutine that drives the machine.
+type applier struct {
+	view
+	pend  pending
+	cache metaCache
+	begin int64 // revision before the current command
+	first int   // len(pend.changes) before the current command
+	enc   encoder
+}
+
+// start makes ready for the commands of one Apply call.
+func (a *applier) start(g *generation) {
+	st := g.state.Load()
+	a.db, a.own, a.absent = g.db, &a.pend, true
+	a.rev, a.begin, a.compacted = st.current, st.current, st.compacted
+	a.first = 0
+}
+
+// finish forgets the commands, whose bytes are the caller's again.
+func (a *applier) finish() error {
+	a.pend.reset()
+	return a.close()
+}
+
+// run carries out one command. The reply is set only if it is wanted. An
+// error means that this member can't go on.
+func (a *applier) run(e statemachine.Entry) (Reply, error) {
+	a.first = len(a.pend.changes)
+	reply, err := a.dispatch(e)
+	if err != nil {
+		return Reply{}, err
+	}
+	if reply.Err != nil {
+		a.pend.rollback(a.first)
+	}
+	if len(a.pend.changes) > a.first {
+		a.begin++
+	}
+	a.rev = a.begin
+	return reply, nil
+}
+
+func (a *applier) dispatch(e statemachine.Entry) (Reply, error) {
+	if len(e.Command) == 0 {
+		return Reply{Err: ErrBadCommand}, nil
+	}
+	op, body := e.Command[0], e.Command[1:]
+	switch op {
+	case opPut:
+		p, ok := decodePut(body)
+		if !ok {
+			return Reply{Err: ErrBadCommand}, nil
+		}
+		return a.runPut(p, e.Wanted)
+	case opDeleteRange:
+		var r pb.DeleteRangeRequest
+		if proto.Unmarshal(body, &r) != nil {
+			return Reply{Err: ErrBadCommand}, nil
+		}
+		return replyOf(a.deleteRange(&r, e.Wanted))
+	case opTxn:
+		var r pb.TxnRequest
+		if proto.Unmarshal(body, &r) != nil {
+			return Reply{Err: ErrBadCommand}, nil
+		}
+		return a.runTxn(&r, e.Wanted)
+	case opCompaction:
+		var r pb.CompactionRequest
+		if proto.Unmarshal(body, &r) != nil {
+			return Reply{Err: ErrBadCommand}, nil
+		}
+		return a.compact(&r, e.Wanted)
+	}
+	return Reply{}, fmt.Errorf("log entry %d holds a command of kind %d, which this version does not know: "+
+		"a newer one wrote it; run that version on this member", e.Index, op)
+}
+
+// replyOf turns a response that may be nil into a Reply.
+func replyOf[R any, P interface {
+	*R
+	proto.Message
+}](resp P, err error) (Reply, error) {
+	if resp == nil || err != nil {
+		return Reply{}, err
+	}
+	return Reply{Response: resp}, nil
+}
+
+// putReply keeps what a put answers in one piece of memory.
+type putReply struct {
+	resp   pb.PutResponse
+	header pb.ResponseHeader
+}
+
+func (a *applier) runPut(p put, wanted bool) (Reply, error) {
+	resp, found, err := a.put(p, wanted)
+	if err != nil {
+		return Reply{}, err
+	}
+	if !found {
+		return Reply{Err: ErrKeyNotFound}, nil
+	}
+	return replyOf(resp, nil)
+}
+
+// put writes one version. found is false when it refers to a previous one and
+// there is none; nothing is then written.
+func (a *applier) put(p put, wanted bool) (resp *pb.PutResponse, found bool, err error) {
+	refers := p.ignoreValue || p.ignoreLease
+	prev, exists, err := a.latest(p.key, refers || p.prevKV && wanted)
+	if err != nil {
+		return nil, false, err
+	}
+	if refers && !exists {
+		return nil, false, nil
+	}
+	value, lease := p.value, p.lease
+	if p.ignoreValue {
+		value = a.pend.arena.clone(prev.value)
+	}
+	if p.ignoreLease {
+		lease = prev.meta.Lease
+	}
+	if wanted {
+		r := &putReply{}
+		r.header.Revision = a.begin + 1
+		r.resp.Header = &r.header
+		if p.prevKV && exists {
+			r.resp.PrevKv = prev.kv()
+		}
+		resp = &r.resp
+	}
+	m := mvcc.Meta{Create: a.begin + 1, Version: 1, Lease: lease}
+	if exists {
+		m.Create, m.Version = prev.meta.Create, prev.meta.Version+1
+	}
+	return resp, true, a.write(p.key, value, m)
+}
+
+// latest is the newest version of key. Without whole only its meta may be
+// set, and the hot keys' cache can answer.
+func (a *applier) latest(key []byte, whole bool) (item, bool, error) {
+	if whole {
+		return a.get(key, math.MaxInt64)
+	}
+	if c := a.pend.at(key, math.MaxInt64); c != nil {
+		return item{meta: c.meta}, c.meta.Version > 0, nil
+	}
+	if m, ok := a.cache.get(key); ok {
+		return item{meta: m}, m.Version > 0, nil
+	}
+	return a.get(key, math.MaxInt64)
+}
+
+// write adds a version of key to the current command. key and value must stay
+// as they are until finish.
+func (a *applier) write(key, value []byte, m mvcc.Meta) error {
+	sub := len(a.pend.changes) - a.first
+	if int64(sub) >= math.MaxUint32 {
+		return fmt.Errorf("revision %d: more than %d changes in one command", a.begin+1, uint32(math.MaxUint32))
+	}
+	a.pend.add(change{key: key, value: value, rev: mvcc.Revision{Main: a.begin + 1, Sub: uint32(sub)}, meta: m})
+	a.rev = a.begin + 1
+	return nil
+}
+
+// deleteRange writes a tombstone for each live key of the range.
+func (a *applier) deleteRange(r *pb.DeleteRangeRequest, wanted bool) (*pb.DeleteRangeResponse, error) {
+	resp := &pb.DeleteRangeResponse{Header: &pb.ResponseHeader{}}
+	var keys [][]byte
+	err := a.scan(spanOf(r.GetKey(), r.GetRangeEnd()), a.rev, func(it item) (bool, error) {
+		keys = append(keys, a.pend.arena.clone(it.key))
+		if wanted && r.GetPrevKv() {
+			resp.PrevKvs = append(resp.PrevKvs, it.kv())
+		}
+		return true, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range keys {
+		if err := a.write(key, nil, mvcc.Meta{}); err != nil {
+			return nil, err
+		}
+	}
+	if !wanted {
+		return nil, nil
+	}
+	resp.Deleted = int64(len(keys))
+	resp.Header.Revision = a.rev
+	return resp, nil
+}
+
+// compact moves the mark below which history may not be read. Nothing is
+// deleted here.
+func (a *applier) compact(r *pb.CompactionRequest, wanted bool) (Reply, error) {
+	switch rev := r.GetRevision(); {
+	case rev <= a.compacted:
+		return Reply{Err: ErrCompacted}, nil
+	case rev > a.begin:
+		return Reply{Err: ErrFutureRev}, nil
+	default:
+		a.compacted = rev
+	}
+	if !wanted {
+		return Reply{}, nil
+	}
+	return Reply{Response: &pb.CompactionResponse{Header: &pb.ResponseHeader{Revision: a.begin}}}, nil
+}

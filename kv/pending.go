@@ -1,0 +1,131 @@
+package kv
+
+import (
+	"bytes"
+	"slices"
+	"unsafe"
+
+	"github.com/musterhq/muster/kv/internal/mvcc"
+)
+
+// change is one version written by the commands of the current Apply call.
+type change struct {
+	key, value []byte
+	rev        mvcc.Revision
+	meta       mvcc.Meta // Version 0: a tombstone
+	older      int32     // index of the change of this key before it, or -1
+}
+
+// pending holds what the commands of one Apply call wrote, until it goes to
+// Pebble in one batch. It is how a command sees those before it.
+//
+// Its slices alias the commands, which is why reset must run before Apply
+// returns.
+type pending struct {
+	changes []change
+	newest  map[string]int32 // index of the newest change; the keys alias changes' keys
+	order   []int32          // one index for each key of newest, sorted by key once sorted is set
+	sorted  bool
+	arena   arena // keys and values that no command holds
+}
+
+func (p *pending) reset() {
+	clear(p.changes) // let go of the commands
+	p.changes = p.changes[:0]
+	clear(p.newest)
+	p.order = p.order[:0]
+	p.arena.reset()
+}
+
+// text makes a map key of b without a copy. b must stay as it is for as long
+// as the map holds it, which here is until reset.
+func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// add appends a version. key and value are kept until reset.
+func (p *pending) add(c change) {
+	i := int32(len(p.changes))
+	c.older = -1
+	if p.newest == nil {
+		p.newest = make(map[string]int32)
+	}
+	if old, ok := p.newest[text(c.key)]; ok {
+		c.older = old
+	} else {
+		p.order = append(p.order, i)
+		p.sorted = false
+	}
+	p.newest[text(c.key)] = i
+	p.changes = append(p.changes, c)
+}
+
+// at finds the version of key as of revision rev; nil when no change of this
+// Apply call is that old.
+func (p *pending) at(key []byte, rev int64) *change {
+	if len(p.changes) == 0 {
+		return nil
+	}
+	i, ok := p.newest[text(key)]
+	if !ok {
+		return nil
+	}
+	for ; i >= 0; i = p.changes[i].older {
+		if c := &p.changes[i]; c.rev.Main <= rev {
+			return c
+		}
+	}
+	return nil
+}
+
+// rollback forgets all changes but the first n.
+func (p *pending) rollback(n int) {
+	for i := len(p.changes) - 1; i >= n; i-- {
+		c := &p.changes[i]
+		if c.older >= 0 {
+			p.newest[text(c.key)] = c.older
+		} else {
+			delete(p.newest, text(c.key))
+		}
+	}
+	p.order = slices.DeleteFunc(p.order, func(i int32) bool { return int(i) >= n })
+	clear(p.changes[n:])
+	p.changes = p.changes[:n]
+}
+
+// within lists the keys changed inside the span, sorted; one index of any of
+// their changes each. The result is valid until the next add.
+func (p *pending) within(s span) []int32 {
+	if !p.sorted {
+		slices.SortFunc(p.order, func(a, b int32) int { return bytes.Compare(p.changes[a].key, p.changes[b].key) })
+		p.sorted = true
+	}
+	byKey := func(i int32, key []byte) int { return bytes.Compare(p.changes[i].key, key) }
+	lo, _ := slices.BinarySearchFunc(p.order, s.from, byKey)
+	if s.open {
+		return p.order[lo:]
+	}
+	hi, _ := slices.BinarySearchFunc(p.order, s.to, byKey)
+	return p.order[lo:max(lo, hi)]
+}
+
+// arena hands out byte slices that live until reset, in few allocations.
+type arena struct{ block []byte }
+
+const arenaBlock = 64 << 10
+
+// clone copies b. It is never nil.
+func (a *arena) clone(b []byte) []byte {
+	if cap(a.block)-len(a.block) < len(b) {
+		a.block = make([]byte, 0, max(arenaBlock, len(b)))
+	}
+	n := len(a.block)
+	a.block = append(a.block, b...)
+	return a.block[n:len(a.block):len(a.block)]
+}
+
+// reset makes the newest block free for use again.
+func (a *arena) reset() {
+	if cap(a.block) > arenaBlock {
+		a.block = nil
+	}
+	a.block = a.block[:0]
+}

@@ -1,0 +1,223 @@
+package kv
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/musterhq/muster/kv/internal/mvcc"
+)
+
+// item is one live key at one revision. Its slices are valid until the view
+// or the cursor that gave it is used again; copy what is to stay.
+type item struct {
+	key, value []byte
+	mod        int64
+	meta       mvcc.Meta
+}
+
+// view is what one reader, or one Apply call, sees: a database, the versions
+// up to a revision in it, and over them what the Apply call itself wrote.
+//
+// It belongs to one goroutine. The iterators show one moment of the database,
+// which is at or after rev; versions after rev are skipped, so that a view is
+// consistent without any lock.
+type view struct {
+	db        *pebble.DB
+	own       *pending // nil for readers
+	rev       int64    // newest main revision that may be read
+	compacted int64    // older ones than this may not
+	absent    bool     // keys looked up are often absent: worth the last level's filters
+
+	point *pebble.Iterator // for get; opened on first use
+	seek  []byte           // scratch
+	unesc []byte           // scratch: a user key without its escapes
+}
+
+// close lets go of the database. The view may be used again afterwards.
+func (v *view) close() error {
+	if v.point == nil {
+		return nil
+	}
+	err := v.point.Close()
+	v.point = nil
+	return err
+}
+
+// get finds key as of revision rev.
+func (v *view) get(key []byte, rev int64) (item, bool, error) {
+	if v.own != nil {
+		if c := v.own.at(key, rev); c != nil {
+			return c.item(), c.meta.Version > 0, nil
+		}
+	}
+	if v.point == nil {
+		it, err := v.db.NewIter(&pebble.IterOptions{UseL6Filters: v.absent})
+		if err != nil {
+			return item{}, false, fmt.Errorf("read key %q: %w", key, err)
+		}
+		v.point = it
+	}
+	v.seek = mvcc.AppendPrefix(v.seek[:0], key)
+	v.seek = mvcc.AppendSuffix(v.seek, mvcc.Revision{Main: rev, Sub: mvcc.Newest})
+	if !v.point.SeekPrefixGE(v.seek) {
+		if err := v.point.Error(); err != nil {
+			return item{}, false, fmt.Errorf("read key %q: %w", key, err)
+		}
+		return item{}, false, nil
+	}
+	it, _, err := v.decode(v.point)
+	if err != nil {
+		return item{}, false, fmt.Errorf("read key %q: %w", key, err)
+	}
+	return it, it.meta.Version > 0, nil
+}
+
+// decode reads the version under the iterator; a tombstone has Version 0.
+func (v *view) decode(it *pebble.Iterator) (item, mvcc.Revision, error) {
+	user, buf, rev, ok := mvcc.SplitVersion(it.Key(), v.unesc)
+	v.unesc = buf
+	if !ok {
+		return item{}, rev, fmt.Errorf("damaged store: %x is no version of a key", it.Key())
+	}
+	stored, err := it.ValueAndErr()
+	if err != nil {
+		return item{}, rev, err
+	}
+	meta, value, ok := mvcc.SplitValue(stored, rev.Main)
+	if !ok {
+		return item{}, rev, fmt.Errorf("damaged store: key %q at revision %d has no valid value", user, rev.Main)
+	}
+	return item{key: user, value: value, mod: rev.Main, meta: meta}, rev, nil
+}
+
+// scan visits the live keys of the span as of revision rev, in the order of
+// keys, until visit says no more or fails.
+func (v *view) scan(s span, rev int64, visit func(item) (more bool, err error)) error {
+	if s.single {
+		it, ok, err := v.get(s.from, rev)
+		if err != nil || !ok {
+			return err
+		}
+		_, err = visit(it)
+		return err
+	}
+	if !s.open && bytes.Compare(s.from, s.to) >= 0 {
+		return nil
+	}
+	c, err := v.cursor(s, rev)
+	if err != nil {
+		return err
+	}
+	err = v.merge(c, s, rev, visit)
+	if cerr := c.it.Close(); err == nil && cerr != nil {
+		err = fmt.Errorf("scan from %q: %w", s.from, cerr)
+	}
+	return err
+}
+
+// merge visits the union of the cursor's keys and our own, where ours win.
+func (v *view) merge(c *cursor, s span, rev int64, visit func(item) (bool, error)) error {
+	var own []int32
+	if v.own != nil {
+		own = v.own.within(s)
+	}
+	for c.ok || len(own) > 0 {
+		order := -1
+		if len(own) > 0 {
+			order = 1
+			if c.ok {
+				order = bytes.Compare(c.cur.key, v.own.changes[own[0]].key)
+			}
+		}
+		it, live := c.cur, true
+		if order >= 0 {
+			ours := v.own.at(v.own.changes[own[0]].key, rev)
+			own = own[1:]
+			if ours != nil {
+				it, live = ours.item(), ours.meta.Version > 0
+			} else if order > 0 {
+				continue // the key is newer than rev
+			}
+		}
+		if live {
+			if more, err := visit(it); err != nil || !more {
+				return err
+			}
+		}
+		if order <= 0 {
+			c.next()
+		}
+	}
+	return c.err
+}
+
+func (c *change) item() item {
+	return item{key: c.key, value: c.value, mod: c.rev.Main, meta: c.meta}
+}
+
+// cursor walks the live keys of the database at one revision.
+type cursor struct {
+	v   *view
+	it  *pebble.Iterator
+	rev int64
+	cur item
+	ok  bool // cur is valid
+	err error
+	key []byte // scratch
+}
+
+// cursor opens one on its first key. The caller closes c.it.
+func (v *view) cursor(s span, rev int64) (*cursor, error) {
+	lower, upper := s.bounds()
+	it, err := v.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return nil, fmt.Errorf("scan from %q: %w", s.from, err)
+	}
+	c := &cursor{v: v, it: it, rev: rev}
+	it.First()
+	c.settle()
+	return c, nil
+}
+
+func (c *cursor) next() {
+	if c.ok {
+		c.skipKey()
+		c.settle()
+	}
+}
+
+// settle moves on to the next version that is live at the cursor's revision,
+// which may be the one that it stands on.
+func (c *cursor) settle() {
+	c.ok = false
+	for c.it.Valid() {
+		cur, rev, err := c.v.decode(c.it)
+		if err != nil {
+			c.err = err
+			return
+		}
+		switch {
+		case rev.Main > c.rev:
+			c.key = append(c.key[:0], mvcc.PrefixOf(c.it.Key())...)
+			c.key = mvcc.AppendSuffix(c.key, mvcc.Revision{Main: c.rev, Sub: mvcc.Newest})
+			c.it.SeekGE(c.key)
+		case cur.meta.Version == 0:
+			c.skipKey()
+		default:
+			c.cur, c.ok = cur, true
+			return
+		}
+	}
+	c.err = c.it.Error()
+}
+
+// skipKey leaves the other versions of the current key behind. Most keys have
+// few, so that one plain step is tried first.
+func (c *cursor) skipKey() {
+	c.key = append(c.key[:0], mvcc.PrefixOf(c.it.Key())...)
+	if c.it.Next() && len(c.it.Key()) > len(c.key) && bytes.HasPrefix(c.it.Key(), c.key) {
+		c.it.NextPrefix()
+	}
+}

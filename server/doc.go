@@ -1,0 +1,22 @@
+// Package server is the product behind the door: a member of a muster cluster
+// whose state machine is package kv, served on one client port.
+//
+// The port speaks gRPC (the etcd v3 API, see internal/etcdapi) and plain HTTP/1:
+//
+//	GET  /health /livez /readyz /version    as etcd has them
+//	GET  /metrics                           Prometheus
+//	GET  /v1/status                         this member's view; ?cluster=1 asks the others too
+//	GET  /v1/why                            what this node waits for
+//	GET  /v1/events                         the latest events, oldest first
+//	POST /v1/members/{id}/remove            remove a member, for good
+//	POST /v1/leave                          give up this node's membership
+//	POST /v1/transfer?to={id}               hand leadership over
+//
+// It is served from the moment that the node runs, also while the node is in
+// no cluster yet: that is how such a node explains itself.
+//
+// The package owns the listener and what is served on it. It holds no
+// protocol of the cluster (package muster) and keeps no state but the latest
+// events. cmd/muster starts it; programs that want an etcd-speaking member
+// inside their own process may too.
+package server

@@ -1,0 +1,267 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/musterhq/muster"
+	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/event"
+	"github.com/musterhq/muster/internal/etcdapi"
+	"github.com/musterhq/muster/kv"
+	"github.com/musterhq/muster/statemachine"
+)
+
+// member is what a server needs of a *muster.Node; tests give their own.
+type member interface {
+	etcdapi.Proposer
+	etcdapi.Membership
+	Leave(ctx context.Context) error
+	Ready(ctx context.Context) error
+	Stop(ctx context.Context) error
+	Close() error
+	Done() <-chan struct{}
+	Err() error
+	PeerAddr() string
+}
+
+var (
+	_ member               = (*muster.Node)(nil)
+	_ statemachine.Machine = (*kv.Store)(nil)
+)
+
+// Server is one running member and its client port. Its methods are safe for
+// concurrent use.
+type Server struct {
+	cfg       Config
+	log       *slog.Logger
+	node      member
+	store     etcdapi.Store
+	size      func() (total, used int64)
+	events    *recorder
+	port      *splitter
+	grpc      *grpc.Server
+	http      *http.Server
+	advertise string
+
+	leaving atomic.Bool // Stop has begun: not ready any more
+	once    sync.Once
+	group   sync.WaitGroup // goroutines of this server
+	done    chan struct{}
+	err     error // why it stopped by itself; set before done is closed
+}
+
+// Start opens the client port and starts the member. It returns as soon as
+// both run; [Server.Ready] waits for the cluster. ctx bounds starting only. On
+// an error nothing is left behind.
+func Start(ctx context.Context, cfg Config) (*Server, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen for clients on %s: %w (choose another with --listen)", cfg.Listen, err)
+	}
+	advertise := cfg.Advertise
+	if advertise == "" {
+		advertise = l.Addr().String()
+	}
+	store := kv.New(kv.Options{CacheBytes: cfg.CacheBytes, Logger: cfg.Node.Logger, Fatal: cfg.Fatal})
+	rec := &recorder{}
+	node, err := muster.Start(ctx, nodeConfig(cfg, advertise, rec), store)
+	if err != nil {
+		return nil, errors.Join(err, ignoreClosed(l.Close()))
+	}
+	s := newServer(cfg, node, store, store.Size, rec)
+	s.advertise = advertise
+	s.serve(l)
+	return s, nil
+}
+
+// nodeConfig is the node's part of cfg with what the server adds to it.
+func nodeConfig(cfg Config, advertise string, rec *recorder) muster.Config {
+	c := cfg.Node
+	c.ClientAdvertise = advertise
+	next := c.OnEvent
+	c.OnEvent = func(e event.Event) {
+		rec.add(e, time.Now())
+		if next != nil {
+			next(e)
+		}
+	}
+	return c
+}
+
+// newServer puts the parts together; serve starts them.
+func newServer(cfg Config, node member, store etcdapi.Store, size func() (int64, int64), rec *recorder) *Server {
+	s := &Server{
+		cfg: cfg, log: cfg.Node.Logger, node: node, store: store, size: size,
+		events: rec, done: make(chan struct{}),
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	api := etcdapi.New(etcdapi.Config{
+		Proposer: node, Membership: node, Store: store, Size: size, Faults: faults(),
+		Version: EtcdVersion, RequestTimeout: cfg.RequestTimeout,
+	})
+	s.grpc = grpc.NewServer(api.Options()...)
+	api.Register(s.grpc)
+	s.http = &http.Server{
+		Handler:           s.routes(),
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	return s
+}
+
+func faults() etcdapi.Faults {
+	return etcdapi.Faults{
+		UnknownOutcome: muster.ErrUnknownOutcome, NotLeader: muster.ErrNotLeader,
+		Overloaded: muster.ErrOverloaded, NotMember: muster.ErrNotMember,
+		Refused: muster.ErrRefused, Removed: muster.ErrRemoved,
+		Stopped: muster.ErrStopped, TooLarge: muster.ErrTooLarge,
+	}
+}
+
+// serve starts the goroutines. It is called once.
+func (s *Server) serve(l net.Listener) {
+	s.port = split(l)
+	s.group.Go(func() { s.ended("gRPC", s.grpc.Serve(s.port.http2)) })
+	s.group.Go(func() { s.ended("HTTP", s.http.Serve(s.port.http1)) })
+	s.log.Info("serving clients", "addr", s.port.under.Addr().String())
+	go s.watch()
+}
+
+// ended logs why one of the two servers gave up, unless it was told to.
+func (s *Server) ended(what string, err error) {
+	if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, grpc.ErrServerStopped) {
+		s.log.Error("no longer serving clients", "protocol", what, "err", err)
+	}
+}
+
+// watch ends the server when its node has ended, for whatever reason. Requests
+// in flight, such as the very one that made the node leave, are answered first.
+func (s *Server) watch() {
+	<-s.node.Done()
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	s.drain(ctx)
+	s.group.Wait()
+	s.err = s.node.Err()
+	close(s.done)
+}
+
+// drainTime bounds how long a server whose node has stopped answers what is in
+// flight; every request that needs the node fails at once by then.
+const drainTime = time.Second
+
+// drain takes no new requests, waits for those in flight until ctx ends, and
+// closes the port.
+func (s *Server) drain(ctx context.Context) {
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		if err := s.http.Shutdown(ctx); err != nil {
+			s.log.Debug("HTTP requests were cut off", "err", err)
+		}
+		s.grpc.GracefulStop()
+	}()
+	select {
+	case <-finished:
+	case <-ctx.Done():
+	}
+	s.closePort()
+	<-finished
+}
+
+// closePort stops serving clients at once. It is idempotent.
+func (s *Server) closePort() {
+	s.once.Do(func() {
+		s.port.Close()
+		s.grpc.Stop()
+		s.http.Close()
+	})
+}
+
+// Ready returns when the member knows its leader and has caught up with it; on
+// ctx's end the error says what is waited for.
+func (s *Server) Ready(ctx context.Context) error { return s.node.Ready(ctx) }
+
+// Stop hands leadership over, lets the requests in flight end, and closes, all
+// within ctx; what is left at its end is cut off. Membership is kept.
+func (s *Server) Stop(ctx context.Context) error {
+	s.leaving.Store(true)
+	if st := s.node.Status(); leads(st) && voters(st) > 1 {
+		// While clients are still served, so that they lose nothing by it.
+		if err := s.node.Transfer(ctx, 0); err != nil {
+			s.log.Warn("leadership was not handed over", "err", err)
+		}
+	}
+	s.drain(ctx)
+	err := s.node.Stop(ctx)
+	<-s.done
+	return err
+}
+
+// Close stops at once, without handing leadership over. It is idempotent and
+// returns when every goroutine has ended and all files are closed.
+func (s *Server) Close() error {
+	s.leaving.Store(true)
+	s.closePort()
+	err := s.node.Close()
+	<-s.done
+	return err
+}
+
+// Done is closed when the server has stopped, for whatever reason.
+func (s *Server) Done() <-chan struct{} { return s.done }
+
+// Err is nil while the server runs and after Stop or Close; else why its node
+// stopped by itself: muster.ErrRemoved, or a failed disk.
+func (s *Server) Err() error {
+	select {
+	case <-s.done:
+		return s.err
+	default:
+		return nil
+	}
+}
+
+// Status is what this member knows now.
+func (s *Server) Status() *cluster.Status { return s.node.Status() }
+
+// Why says what this member waits for.
+func (s *Server) Why() []event.Reason { return s.node.Why() }
+
+// ClientAddr is the address that is told to clients.
+func (s *Server) ClientAddr() string { return s.advertise }
+
+// PeerAddr is the address that other members reach this one at.
+func (s *Server) PeerAddr() string { return s.node.PeerAddr() }
+
+func voters(st *cluster.Status) (n int) {
+	for _, m := range st.Members {
+		if m.Role == cluster.Voter {
+			n++
+		}
+	}
+	return n
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,143 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/musterhq/muster/cluster"
+)
+
+// peerTimeout bounds how long another member is asked for its status.
+const peerTimeout = time.Second
+
+// maxStatusBytes bounds what another member may answer.
+const maxStatusBytes = 4 << 20
+
+// ClusterStatus is what GET /v1/status?cluster=1 answers: the cluster as one
+// member sees it, with what each member says of itself.
+type ClusterStatus struct {
+	Cluster    string            `json:"cluster"` // its name
+	ClusterID  cluster.ClusterID `json:"cluster_id"`
+	Leader     cluster.NodeID    `json:"leader"`
+	LeaderName string            `json:"leader_name"`
+	Term       uint64            `json:"term"`
+	Joint      bool              `json:"joint"`
+	From       cluster.NodeID    `json:"from"`    // whose view this is
+	Stage      string            `json:"stage"`   // of that node: blank, promised, accepted, member or removed
+	Members    []MemberLine      `json:"members"` // sorted by ID
+}
+
+// MemberLine is one member in a [ClusterStatus].
+type MemberLine struct {
+	ID         cluster.NodeID `json:"id"`
+	Name       string         `json:"name"`
+	Role       cluster.Role   `json:"role"`
+	Leader     bool           `json:"leader"`
+	PeerAddr   string         `json:"peer_addr"`
+	ClientAddr string         `json:"client_addr"`
+	Zone       string         `json:"zone"`
+	Term       uint64         `json:"term"`
+	Match      uint64         `json:"match"` // as the leader has it; 0 when the leader can't be asked
+	Committed  uint64         `json:"committed"`
+	Applied    uint64         `json:"applied"`
+	First      uint64         `json:"first"`
+	LogBytes   int64          `json:"log_bytes"`
+	Progress   string         `json:"progress,omitempty"`       // as the leader has it
+	Sent       int64          `json:"snapshot_sent,omitempty"`  // bytes
+	Total      int64          `json:"snapshot_total,omitempty"` // bytes
+	Err        string         `json:"err,omitempty"`            // why it could not be asked
+}
+
+func (s *Server) serveStatus(w http.ResponseWriter, r *http.Request) {
+	if v := r.URL.Query().Get("cluster"); v == "" || v == "0" || v == "false" {
+		writeJSON(w, http.StatusOK, s.node.Status())
+		return
+	}
+	writeJSON(w, http.StatusOK, s.ClusterStatus(r.Context()))
+}
+
+// ClusterStatus asks every other member, in parallel, for at most a second.
+func (s *Server) ClusterStatus(ctx context.Context) ClusterStatus {
+	st := s.node.Status()
+	views := make([]*cluster.Status, len(st.Members))
+	errs := make([]error, len(st.Members))
+	var group sync.WaitGroup
+	for i, m := range st.Members {
+		if m.ID == st.Self.ID {
+			views[i] = st
+			continue
+		}
+		group.Go(func() { views[i], errs[i] = askStatus(ctx, m.Member) })
+	}
+	group.Wait()
+	return merge(st, views, errs)
+}
+
+// merge puts the views of the members, nil where one could not be had,
+// together with st: same order and length as st.Members.
+func merge(st *cluster.Status, views []*cluster.Status, errs []error) ClusterStatus {
+	out := ClusterStatus{
+		Cluster: st.Cluster, ClusterID: st.ClusterID, Leader: st.Leader, Term: st.Term,
+		Joint: st.Joint, From: st.Self.ID, Stage: st.Stage, Members: []MemberLine{},
+	}
+	leader := st // who has Match and Progress
+	for _, v := range views {
+		if v != nil && leads(v) && v.Term >= out.Term {
+			leader = v
+			out.Leader, out.Term = v.Leader, v.Term
+		}
+	}
+	for i, m := range st.Members {
+		line := MemberLine{
+			ID: m.ID, Name: m.Name, Role: m.Role, Leader: m.ID == out.Leader,
+			PeerAddr: m.PeerAddr, ClientAddr: m.ClientAddr, Zone: m.Zone,
+		}
+		if line.Leader {
+			out.LeaderName = m.Name
+		}
+		if p, ok := leader.Member(m.ID); ok {
+			line.Match, line.Progress, line.Sent, line.Total = p.Match, p.Progress, p.Sent, p.Total
+		}
+		if v := views[i]; v != nil {
+			line.Term, line.Committed, line.Applied, line.First, line.LogBytes = v.Term, v.Committed, v.Applied, v.First, v.LogBytes
+		}
+		if errs[i] != nil {
+			line.Err = errs[i].Error()
+		}
+		out.Members = append(out.Members, line)
+	}
+	return out
+}
+
+// askStatus asks a member for its own view.
+func askStatus(ctx context.Context, m cluster.Member) (*cluster.Status, error) {
+	if m.ClientAddr == "" {
+		return nil, fmt.Errorf("%s has told no client address", m.Name)
+	}
+	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.ClientAddr+"/v1/status", nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s at %s: %w", m.Name, m.ClientAddr, err)
+	}
+	// A transport of its own: nothing is kept open when the answer is read.
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err // names the address already
+	}
+	defer resp.Body.Close()
+	st := &cluster.Status{}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxStatusBytes)).Decode(st); err != nil {
+		return nil, fmt.Errorf("ask %s at %s: %w", m.Name, m.ClientAddr, err)
+	}
+	if st.Self.ID != m.ID {
+		return nil, fmt.Errorf("%s answers at %s, not %s", st.Self.Name, m.ClientAddr, m.Name)
+	}
+	return st, nil
+}
