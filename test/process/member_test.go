@@ -1,0 +1,329 @@
+package process
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/event"
+)
+
+// program is the built muster, made once by TestMain.
+var program string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "muster-process")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	program = filepath.Join(dir, "muster")
+	out, err := exec.Command("go", "build", "-o", program, "github.com/musterhq/muster/cmd/muster").CombinedOutput()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "build muster: %v\n%s", err, out)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// member is one process and what it needs to be started again.
+type member struct {
+	t      *testing.T
+	name   string
+	dir    string
+	client string // host:port
+	peer   string // host:port
+	args   []string
+	prefix []string // put before the program, as "ip netns exec"
+
+	mu   sync.Mutex
+	logs bytes.Buffer // of all its runs
+
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the process has ended
+	code int           // its exit code, valid then
+}
+
+// newMember chooses ports and a directory; it starts nothing.
+func newMember(t *testing.T, name string, args ...string) *member {
+	return &member{
+		t: t, name: name, dir: filepath.Join(t.TempDir(), name),
+		client: freeAddr(t), peer: freeAddr(t), args: args,
+	}
+}
+
+// founders are n members with one seed list.
+func founders(t *testing.T, n int) []*member {
+	var ms []*member
+	var seeds []string
+	for i := range n {
+		ms = append(ms, newMember(t, fmt.Sprint("n", i+1)))
+		seeds = append(seeds, ms[i].peer)
+	}
+	for _, m := range ms {
+		m.args = []string{"--seeds", strings.Join(seeds, ",")}
+	}
+	return ms
+}
+
+// freeAddr is a loopback address that nobody listened on a moment ago.
+func freeAddr(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func (m *member) Write(p []byte) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.logs.Write(p)
+}
+
+func (m *member) log() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.logs.String()
+}
+
+// start runs the process; it is killed at the end of the test at the latest.
+func (m *member) start(extra ...string) {
+	m.t.Helper()
+	args := []string{
+		"serve", "--name", m.name, "--data-dir", m.dir, "--listen", m.client, "--peer-listen", m.peer,
+	}
+	args = append(append(args, m.args...), extra...)
+	words := append(slices.Clone(m.prefix), program)
+	m.cmd = exec.Command(words[0], append(words[1:], args...)...)
+	m.cmd.Stdout, m.cmd.Stderr = m, m
+	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := m.cmd.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	done, cmd := make(chan struct{}), m.cmd
+	m.done = done
+	go func() {
+		_ = cmd.Wait() // the exit code says it
+		m.code = cmd.ProcessState.ExitCode()
+		close(done)
+	}()
+	m.t.Cleanup(func() {
+		m.kill()
+		if m.t.Failed() {
+			m.t.Logf("--- %s\n%s", m.name, m.log())
+		}
+	})
+}
+
+func (m *member) signal(s os.Signal) {
+	if m.cmd != nil {
+		_ = m.cmd.Process.Signal(s) // it may have ended already
+	}
+}
+
+// kill is kill -9, and waits for the end.
+func (m *member) kill() {
+	if m.cmd == nil {
+		return
+	}
+	m.signal(syscall.SIGKILL)
+	<-m.done
+}
+
+// term asks the process to stop and waits for its exit code.
+func (m *member) term() int {
+	m.t.Helper()
+	m.signal(syscall.SIGTERM)
+	return m.exit(20 * time.Second)
+}
+
+// exit waits for the process to end by itself.
+func (m *member) exit(within time.Duration) int {
+	m.t.Helper()
+	select {
+	case <-m.done:
+		return m.code
+	case <-time.After(within):
+		m.t.Fatalf("%s has not ended within %v", m.name, within)
+		return -1
+	}
+}
+
+// get reads a JSON answer of the member's client port.
+func (m *member) get(path string, into any) error {
+	c := http.Client{Timeout: 2 * time.Second}
+	resp, err := c.Get("http://" + m.client + path)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, into)
+}
+
+func (m *member) status() (cluster.Status, error) {
+	var s cluster.Status
+	err := m.get("/v1/status", &s)
+	return s, err
+}
+
+// why is what the member waits for, as codes and texts.
+func (m *member) why() string {
+	var raw json.RawMessage
+	if err := m.get("/v1/why", &raw); err != nil {
+		return err.Error()
+	}
+	var reasons []event.Reason
+	if json.Unmarshal(raw, &reasons) == nil {
+		var sb strings.Builder
+		for _, r := range reasons {
+			fmt.Fprintf(&sb, "%s: %s\n", r.Code, r.Text)
+		}
+		return sb.String()
+	}
+	return string(raw)
+}
+
+// eventually waits for ok, asking again and again; what says what is waited for.
+func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
+	t.Helper()
+	end := time.Now().Add(within)
+	for !ok() {
+		if time.Now().After(end) {
+			t.Fatalf("not within %v: %s", within, what)
+		}
+		time.Sleep(20 * time.Millisecond) // a poll, not luck: the condition decides
+	}
+}
+
+// ready waits until each member knows a leader and is in the same cluster.
+func ready(t *testing.T, within time.Duration, ms ...*member) cluster.ClusterID {
+	t.Helper()
+	var id cluster.ClusterID
+	for _, m := range ms {
+		var s cluster.Status
+		eventually(t, within, m.name+" is ready; it says: "+m.why(), func() bool {
+			var err error
+			s, err = m.status()
+			return err == nil && s.Stage == "member" && s.Leader != 0 && s.Self.Role != 0 && s.Applied > 0
+		})
+		if id.IsZero() {
+			id = s.ClusterID
+		}
+		if s.ClusterID != id {
+			t.Fatalf("%s is in cluster %s, others in %s", m.name, s.ClusterID, id)
+		}
+	}
+	return id
+}
+
+// voters waits until the first member sees that many voters.
+func voters(t *testing.T, within time.Duration, m *member, n int) {
+	t.Helper()
+	eventually(t, within, fmt.Sprintf("%d voters", n), func() bool {
+		s, err := m.status()
+		got := 0
+		for _, x := range s.Members {
+			if x.Role == cluster.Voter {
+				got++
+			}
+		}
+		return err == nil && got == n && !s.Joint
+	})
+}
+
+// leader finds the member that leads, by its own word.
+func leader(t *testing.T, ms []*member) *member {
+	t.Helper()
+	var found *member
+	eventually(t, 15*time.Second, "one of them leads", func() bool {
+		for _, m := range ms {
+			if s, err := m.status(); err == nil && s.Leader != 0 && s.Leader == s.Self.ID {
+				found = m
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+// dial is etcd's own client for these members.
+func dial(t *testing.T, ms ...*member) *clientv3.Client {
+	t.Helper()
+	var eps []string
+	for _, m := range ms {
+		eps = append(eps, m.client)
+	}
+	c, err := clientv3.New(clientv3.Config{Endpoints: eps, DialTimeout: 5 * time.Second, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() }) // nothing to learn from it
+	return c
+}
+
+func put(t *testing.T, c *clientv3.Client, key, value string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	defer cancel()
+	if _, err := c.Put(ctx, key, value); err != nil {
+		t.Fatalf("put %s: %v", key, err)
+	}
+}
+
+func get(t *testing.T, c *clientv3.Client, key string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	defer cancel()
+	r, err := c.Get(ctx, key)
+	if err != nil {
+		t.Fatalf("get %s: %v", key, err)
+	}
+	if len(r.Kvs) == 0 {
+		return ""
+	}
+	return string(r.Kvs[0].Value)
+}
+
+// muster runs a client command and returns its output and exit code.
+func muster(t *testing.T, args ...string) (string, int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, program, args...).CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("muster %v: %v", args, err)
+	}
+	code := 0
+	if exit != nil {
+		code = exit.ExitCode()
+	}
+	return string(out), code
+}

@@ -1,0 +1,285 @@
+package process
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A node told to join never founds, however long nobody answers.
+func TestJoinerBootstrapsItself(t *testing.T) {
+	n1 := newMember(t, "n1", "--single")
+	n2 := newMember(t, "n2", "--join-only", "--seeds", n1.peer)
+	n2.start()
+	eventually(t, 10*time.Second, "n2 says what it waits for", func() bool {
+		return strings.Contains(n2.why(), n1.peer)
+	})
+	time.Sleep(3 * time.Second) // three election timeouts in which it must not found
+	if s, err := n2.status(); err != nil || s.Stage != "blank" {
+		t.Fatalf("n2 alone: stage %q, %v", s.Stage, err)
+	}
+	n1.start()
+	ready(t, 20*time.Second, n1, n2)
+	if s, _ := n1.status(); len(s.Members) != 2 {
+		t.Fatalf("members: %+v", s.Members)
+	}
+}
+
+// Any start order, with pauses: one cluster, and nothing before all are there.
+func TestThreeNodeFormationTimesOut(t *testing.T) {
+	order := rand.Perm(3)
+	t.Logf("start order %v", order)
+	ms := founders(t, 3)
+	for k, i := range order {
+		ms[i].start()
+		if k < 2 {
+			// A pause longer than an election timeout; nothing may form.
+			time.Sleep(1500 * time.Millisecond)
+			if s, err := ms[i].status(); err != nil || s.Stage == "member" {
+				t.Fatalf("with %d of 3 founders: stage %q, %v", k+1, s.Stage, err)
+			}
+			if why := ms[i].why(); !strings.Contains(why, ms[order[2]].peer) {
+				t.Fatalf("%s does not say for whom it waits:\n%s", ms[i].name, why)
+			}
+		}
+	}
+	ready(t, 20*time.Second, ms...)
+	c := dial(t, ms...)
+	put(t, c, "a", "b")
+	if got := get(t, c, "a"); got != "b" {
+		t.Fatalf("got %q", got)
+	}
+}
+
+// The very first messages to a new member meet no connection yet. It catches
+// up all the same, and with no further proposal.
+func TestFirstAppendLostConnectionNotUp(t *testing.T) {
+	n1 := newMember(t, "n1", "--single")
+	n1.start()
+	ready(t, 10*time.Second, n1)
+	put(t, dial(t, n1), "a", "b")
+	n2 := newMember(t, "n2", "--join-only", "--seeds", n1.peer)
+	n2.start()
+	ready(t, 10*time.Second, n2)
+	same(t, 10*time.Second, n1, n2)
+}
+
+// same waits until both have applied the same index.
+func same(t *testing.T, within time.Duration, a, b *member) {
+	t.Helper()
+	eventually(t, within, a.name+" and "+b.name+" have applied the same", func() bool {
+		x, err1 := a.status()
+		y, err2 := b.status()
+		return err1 == nil && err2 == nil && x.Applied == y.Applied && x.Applied == x.Committed
+	})
+}
+
+// Leader at index 3 or later, joiner at 0, no snapshot taken yet.
+func TestEmptyLogJoiner(t *testing.T) {
+	ms := founders(t, 3)
+	for _, m := range ms {
+		m.start()
+	}
+	ready(t, 20*time.Second, ms...)
+	c := dial(t, ms...)
+	for i := range 5 {
+		put(t, c, fmt.Sprint("k", i), "v")
+	}
+	n4 := newMember(t, "n4", "--join-only", "--seeds", ms[1].peer)
+	n4.start()
+	ready(t, 20*time.Second, n4)
+	if got := get(t, dial(t, n4), "k4"); got != "v" {
+		t.Fatalf("through the joiner: %q", got)
+	}
+}
+
+// A node that comes late to a formed cluster, with the founders' flags, joins
+// it; also one that sits at a seed's address with a wiped disk.
+func TestLateNodeMeetsFormedCluster(t *testing.T) {
+	ms := founders(t, 3)
+	for _, m := range ms {
+		m.start()
+	}
+	id := ready(t, 20*time.Second, ms...)
+	late := newMember(t, "n4", ms[0].args...)
+	late.start()
+	if got := ready(t, 20*time.Second, late); got != id {
+		t.Fatalf("cluster %s, want %s", got, id)
+	}
+}
+
+// Two clusters with different names, and two with the same, never mix.
+func TestWrongClusterContact(t *testing.T) {
+	red := newMember(t, "red", "--single", "--cluster", "red")
+	blue := newMember(t, "blue", "--single", "--cluster", "blue")
+	red.start()
+	blue.start()
+	ready(t, 10*time.Second, red)
+	ready(t, 10*time.Second, blue)
+	lost := newMember(t, "lost", "--join-only", "--cluster", "red", "--seeds", blue.peer)
+	lost.start()
+	eventually(t, 10*time.Second, "lost says that the cluster is another", func() bool {
+		return strings.Contains(lost.why(), "cluster_name_differs")
+	})
+	if s, _ := blue.status(); len(s.Members) != 1 {
+		t.Fatalf("blue has %+v", s.Members)
+	}
+	// The same name, but two clusters: a node that sees both joins neither.
+	red2 := newMember(t, "red2", "--single", "--cluster", "red")
+	red2.start()
+	ready(t, 10*time.Second, red2)
+	torn := newMember(t, "torn", "--join-only", "--cluster", "red", "--seeds", red.peer+","+red2.peer)
+	torn.start()
+	eventually(t, 10*time.Second, "torn tells of the conflict: "+torn.why(), func() bool {
+		return strings.Contains(torn.why(), "conflict")
+	})
+	if s, _ := torn.status(); s.Stage != "blank" {
+		t.Fatalf("torn is %s", s.Stage)
+	}
+}
+
+// A removed node is told, ends with its own exit code, and refuses to start
+// again on that directory. An empty one lets it join as a new member.
+func TestRemovedNodeComesBack(t *testing.T) {
+	ms := founders(t, 3)
+	for _, m := range ms {
+		m.start()
+	}
+	ready(t, 20*time.Second, ms...)
+	l := leader(t, ms)
+	gone := ms[0]
+	if gone == l {
+		gone = ms[1]
+	}
+	if out, code := muster(t, "remove", gone.name, "--endpoint", l.client); code != 0 {
+		t.Fatalf("remove: exit %d\n%s", code, out)
+	}
+	if code := gone.exit(15 * time.Second); code != exitRemoved {
+		t.Fatalf("the removed node ended with %d, want %d", code, exitRemoved)
+	}
+	gone.start()
+	if code := gone.exit(10 * time.Second); code != exitRemoved || !strings.Contains(gone.log(), "removed") {
+		t.Fatalf("started again: exit %d", code)
+	}
+	put(t, dial(t, l), "a", "b")
+	if err := os.RemoveAll(gone.dir); err != nil {
+		t.Fatal(err)
+	}
+	gone.start()
+	ready(t, 20*time.Second, gone)
+}
+
+const exitRemoved = 3
+
+// A member that was down while it was removed learns of it when it comes back.
+func TestRemovedWhileDown(t *testing.T) {
+	ms := founders(t, 3)
+	for _, m := range ms {
+		m.start()
+	}
+	ready(t, 20*time.Second, ms...)
+	l := leader(t, ms)
+	gone := ms[0]
+	if gone == l {
+		gone = ms[1]
+	}
+	gone.kill()
+	if out, code := muster(t, "remove", gone.name, "--endpoint", l.client); code != 0 {
+		t.Fatalf("remove: exit %d\n%s", code, out)
+	}
+	gone.start()
+	if code := gone.exit(15 * time.Second); code != exitRemoved {
+		t.Fatalf("exit %d, want %d", code, exitRemoved)
+	}
+}
+
+// Leave gives up membership; SIGTERM does not.
+func TestStopIsNotLeave(t *testing.T) {
+	ms := founders(t, 3)
+	for _, m := range ms {
+		m.start()
+	}
+	ready(t, 20*time.Second, ms...)
+	l := leader(t, ms)
+	begin := time.Now()
+	if code := l.term(); code != 0 {
+		t.Fatalf("SIGTERM: exit %d", code)
+	}
+	var rest []*member
+	for _, m := range ms {
+		if m != l {
+			rest = append(rest, m)
+		}
+	}
+	put(t, dial(t, rest...), "a", "b")
+	if took := time.Since(begin); took > 2*time.Second {
+		t.Errorf("writes took %v to go on: leadership was not handed over", took)
+	}
+	l.start()
+	ready(t, 20*time.Second, l)
+	if out, code := muster(t, "leave", "--endpoint", l.client); code != 0 {
+		t.Fatalf("leave: exit %d\n%s", code, out)
+	}
+	if code := l.exit(15 * time.Second); code != exitRemoved {
+		t.Fatalf("exit %d after leave, want %d", code, exitRemoved)
+	}
+	eventually(t, 10*time.Second, "two members are left", func() bool {
+		s, err := rest[0].status()
+		return err == nil && len(s.Members) == 2
+	})
+}
+
+// The last voter can't be removed.
+func TestRemoveLeaderSelfLastVoter(t *testing.T) {
+	n1 := newMember(t, "n1", "--single")
+	n1.start()
+	ready(t, 10*time.Second, n1)
+	out, code := muster(t, "leave", "--endpoint", n1.client)
+	if code == 0 || !strings.Contains(out, "last voter") {
+		t.Fatalf("exit %d:\n%s", code, out)
+	}
+	put(t, dial(t, n1), "a", "b")
+}
+
+// A follower that was away while the log was compacted is caught up by a
+// snapshot.
+func TestLogCompactedNeedsSnapshot(t *testing.T) {
+	ms := founders(t, 3)
+	for _, m := range ms {
+		m.start("--snapshot-log-bytes", "1048576")
+	}
+	ready(t, 20*time.Second, ms...)
+	l := leader(t, ms)
+	away := ms[0]
+	if away == l {
+		away = ms[1]
+	}
+	c := dial(t, l)
+	put(t, c, "first", "1")
+	same(t, 10*time.Second, l, away)
+	before, err := away.status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	away.kill()
+	value := strings.Repeat("x", 64<<10)
+	i := 0
+	eventually(t, 60*time.Second, "the log is compacted beyond what it holds", func() bool {
+		put(t, c, fmt.Sprint("k", i%8), value)
+		i++
+		s, err := l.status()
+		return err == nil && s.First > before.Last+1
+	})
+	away.start("--snapshot-log-bytes", "1048576")
+	ready(t, 20*time.Second, away)
+	same(t, 20*time.Second, l, away)
+	if !strings.Contains(away.log(), "installed the snapshot") {
+		t.Fatal("it was not caught up by a snapshot")
+	}
+	if got := get(t, dial(t, away), fmt.Sprint("k", (i-1)%8)); got != value {
+		t.Fatalf("got %d bytes", len(got))
+	}
+}
