@@ -38,6 +38,10 @@ func (n *Node) ReadIndex(ctx context.Context) (uint64, error) { return n.host.Re
 // Status is what this node knows now. It never blocks.
 func (n *Node) Status() *cluster.Status { return n.host.Status() }
 
+// Glance is the part of Status that goes with every answer to a client: it
+// allocates nothing.
+func (n *Node) Glance() cluster.Glance { return n.host.Glance() }
+
 // Why says what this node waits for, or why something isn't done; empty when
 // all is as it should be.
 func (n *Node) Why() []event.Reason { return n.host.Why() }

@@ -20,6 +20,14 @@ type Status struct {
 	Pending   int            `json:"pending"` // proposals waiting at this member
 }
 
+// Glance is the part of a [Status] that goes with every answer to a client.
+type Glance struct {
+	ClusterID ClusterID
+	Self      NodeID
+	Leader    NodeID // 0: none known
+	Term      uint64
+}
+
 // MemberStatus is one member as seen by another.
 type MemberStatus struct {
 	Member

@@ -64,6 +64,11 @@ func (n *fakeNode) ReadIndex(context.Context) (uint64, error) {
 	return 0, nil
 }
 
+func (n *fakeNode) Glance() cluster.Glance {
+	s := n.Status()
+	return cluster.Glance{ClusterID: s.ClusterID, Self: s.Self.ID, Leader: s.Leader, Term: s.Term}
+}
+
 func (n *fakeNode) Status() *cluster.Status {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -28,8 +28,11 @@ func (e *echo) Propose(context.Context, []byte) (statemachine.Result, error) {
 	return e.result, nil
 }
 func (e *echo) ReadIndex(context.Context) (uint64, error) { return 1, nil }
-func (e *echo) Status() *cluster.Status                   { return &e.status }
-func (e *echo) Why() []event.Reason                       { return nil }
+func (e *echo) Glance() cluster.Glance {
+	return cluster.Glance{ClusterID: e.status.ClusterID, Self: e.status.Self.ID, Leader: e.status.Leader, Term: e.status.Term}
+}
+func (e *echo) Status() *cluster.Status { return &e.status }
+func (e *echo) Why() []event.Reason     { return nil }
 
 // BenchmarkPut is what this package adds to a put between gRPC and the node.
 func BenchmarkPut(b *testing.B) {

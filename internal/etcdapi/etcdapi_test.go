@@ -97,6 +97,11 @@ func (n *fakeNode) ReadIndex(ctx context.Context) (uint64, error) {
 	return n.index, nil
 }
 
+func (n *fakeNode) Glance() cluster.Glance {
+	s := n.Status()
+	return cluster.Glance{ClusterID: s.ClusterID, Self: s.Self.ID, Leader: s.Leader, Term: s.Term}
+}
+
 func (n *fakeNode) Status() *cluster.Status {
 	st := n.status
 	return &st

@@ -26,7 +26,7 @@ func (s *Server) requireLeaderStream(srv any, stream grpc.ServerStream, _ *grpc.
 
 func (s *Server) requireLeader(ctx context.Context) error {
 	v := metadata.ValueFromIncomingContext(ctx, rpctypes.MetadataRequireLeaderKey)
-	if len(v) == 0 || v[0] != rpctypes.MetadataHasLeader || s.cfg.Proposer.Status().Leader != 0 {
+	if len(v) == 0 || v[0] != rpctypes.MetadataHasLeader || s.cfg.Proposer.Glance().Leader != 0 {
 		return nil
 	}
 	return rpctypes.ErrGRPCNoLeader

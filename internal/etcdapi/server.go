@@ -25,6 +25,8 @@ type Proposer interface {
 	ReadIndex(ctx context.Context) (uint64, error)
 	// Status never blocks, and what it returns is not changed.
 	Status() *cluster.Status
+	// Glance is a little of Status, for every answer.
+	Glance() cluster.Glance
 	// Why says what the member waits for; empty when all is well.
 	Why() []event.Reason
 }
@@ -124,9 +126,9 @@ func (s *Server) bound(ctx context.Context) (context.Context, context.CancelFunc
 
 // fill completes a header; a revision that is set already stays.
 func (s *Server) fill(h *pb.ResponseHeader) {
-	st := s.cfg.Proposer.Status()
+	st := s.cfg.Proposer.Glance()
 	h.ClusterId = st.ClusterID.Uint64()
-	h.MemberId = uint64(st.Self.ID)
+	h.MemberId = uint64(st.Self)
 	h.RaftTerm = st.Term
 	if h.Revision == 0 {
 		h.Revision, _ = s.cfg.Store.Revision()

@@ -77,6 +77,8 @@ type Host struct {
 	waiters waiters
 	pending atomic.Int64 // bytes of proposals at the door
 
+	proposals proposalPool
+
 	loopState
 	live    live
 	streams streams

@@ -25,7 +25,22 @@ func (p *proposal) finish(r statemachine.Result, err error) {
 	p.done <- struct{}{}
 }
 
-var proposalPool = sync.Pool{New: func() any { return &proposal{done: make(chan struct{}, 1)} }}
+// proposalPool keeps finished proposals for the next callers. Each host has its
+// own: their channels belong to the bubble that a test may run it in.
+type proposalPool struct{ pool sync.Pool }
+
+func (x *proposalPool) get() *proposal {
+	if p, ok := x.pool.Get().(*proposal); ok {
+		return p
+	}
+	return &proposal{done: make(chan struct{}, 1)}
+}
+
+// put takes a proposal whose wait has ended.
+func (x *proposalPool) put(p *proposal) {
+	*p = proposal{done: p.done}
+	x.pool.Put(p)
+}
 
 // Propose replicates one command, which must not be changed afterwards, and
 // returns what this member's machine made of it. See muster.Node.Propose.
@@ -53,7 +68,7 @@ func (h *Host) Propose(ctx context.Context, cmd []byte) (statemachine.Result, er
 var errRejected = fmt.Errorf("%w: leadership moved", ErrNotLeader)
 
 func (h *Host) proposeOnce(ctx context.Context, cmd []byte) (statemachine.Result, error) {
-	p := proposalPool.Get().(*proposal)
+	p := h.proposals.get()
 	p.cmd = cmd
 	if !h.in.put(func(in *inputs) { in.proposals = append(in.proposals, p) }) {
 		return nil, h.stoppedErr()
@@ -63,12 +78,13 @@ func (h *Host) proposeOnce(ctx context.Context, cmd []byte) (statemachine.Result
 	select {
 	case <-p.done:
 	case <-ctx.Done():
+		// Not back to the pool: the loop may look at it later than now.
 		h.call(func() { h.withdraw(p) })
 		<-p.done
+		return p.result, p.err
 	}
 	result, err := p.result, p.err
-	*p = proposal{done: p.done}
-	proposalPool.Put(p)
+	h.proposals.put(p)
 	return result, err
 }
 

@@ -42,6 +42,12 @@ func (h *Host) Status() *cluster.Status {
 	return &s
 }
 
+// Glance is what goes with every answer; it costs next to nothing.
+func (h *Host) Glance() cluster.Glance {
+	s := &h.live.view.Load().status
+	return cluster.Glance{ClusterID: s.ClusterID, Self: s.Self.ID, Leader: s.Leader, Term: s.Term}
+}
+
 func (s *streams) to(id cluster.NodeID) (progress, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -56,6 +56,9 @@ func (r *Replica) Waiting() (int, int64) { return len(r.proposals.waiting), r.pr
 // overtaken: it is dropped without a word, for its outcome is not ours to tell.
 func (r *Replica) Forwarded(from cluster.NodeID, f wire.Forward) {
 	p := &r.proposals
+	if f.First.Origin != from {
+		return // not its own: numbers of others could not be told apart
+	}
 	if r.termStart == 0 || f.Term != r.basic.GetTerm() {
 		r.reject(from, f, false)
 		return
