@@ -73,12 +73,7 @@ func (h *Host) stepMember(in inputs, ticked bool) {
 	if ticked {
 		h.rep.Tick()
 	}
-	for _, p := range in.proposals {
-		p.seq = h.rep.Propose(p.cmd)
-	}
-	if len(in.proposals) > 0 {
-		h.waiters.add(in.proposals)
-	}
+	h.propose(in.proposals)
 	for _, r := range in.reads {
 		h.token++
 		h.reading[h.token] = r

@@ -11,11 +11,12 @@ import (
 
 // proposal is one command whose caller waits.
 type proposal struct {
-	cmd    []byte
-	seq    uint64 // set by the loop
-	done   chan struct{}
-	result statemachine.Result
-	err    error
+	cmd       []byte
+	seq       uint64 // set by the loop; 0: not yet, or never
+	withdrawn bool   // owned by the loop: its caller gave up before the loop saw it
+	done      chan struct{}
+	result    statemachine.Result
+	err       error
 }
 
 // finish is called once, by whoever took the proposal from the waiters, or
@@ -88,14 +89,38 @@ func (h *Host) proposeOnce(ctx context.Context, cmd []byte) (statemachine.Result
 	return result, err
 }
 
+var errGivenUp = fmt.Errorf("%w: given up before it was proposed", ErrNotLeader)
+
+// propose gives commands to the replica. Run by the loop.
+func (h *Host) propose(ps []*proposal) {
+	if len(ps) == 0 {
+		return
+	}
+	for _, p := range ps {
+		if !p.withdrawn {
+			p.seq = h.rep.Propose(p.cmd)
+		}
+	}
+	h.waiters.add(ps)
+	for _, p := range ps {
+		if p.withdrawn {
+			p.finish(nil, errGivenUp)
+		}
+	}
+}
+
 // withdraw ends the wait of a caller whose time is up. Run by the loop.
 func (h *Host) withdraw(p *proposal) {
-	if p.seq == 0 || h.waiters.get(p.seq) != p {
+	if p.seq == 0 {
+		p.withdrawn = true // it came just now, see propose; or was finished while forming
+		return
+	}
+	if h.waiters.get(p.seq) != p {
 		return // finished already, or about to be by the applier
 	}
 	if h.rep.Withdraw(p.seq) {
 		h.waiters.take(p.seq)
-		p.finish(nil, fmt.Errorf("%w: given up before it was proposed", ErrNotLeader))
+		p.finish(nil, errGivenUp)
 		return
 	}
 	if h.waiters.take(p.seq) == p {
@@ -112,11 +137,15 @@ type waiters struct {
 	live  int
 }
 
-// add keeps proposals with ascending numbers, all above those added before.
+// add keeps proposals with ascending numbers, all above those added before,
+// and leaves out those without one.
 func (w *waiters) add(ps []*proposal) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, p := range ps {
+		if p.seq == 0 {
+			continue
+		}
 		if len(w.list) == 0 {
 			w.first = p.seq
 		}

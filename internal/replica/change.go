@@ -2,6 +2,7 @@ package replica
 
 import (
 	"fmt"
+	"slices"
 
 	"go.etcd.io/raft/v3/raftpb"
 
@@ -20,8 +21,9 @@ type changes struct {
 }
 
 type change struct {
-	tokens []uint64
-	c      wire.Change
+	tokens  []uint64
+	c       wire.Change
+	offered uint64 // tick at which leadership was offered to another on its account; 0: not yet
 }
 
 // maxChanges bounds the queue: more joins than that ask again later.
@@ -55,7 +57,7 @@ func (r *Replica) Change(token uint64, c wire.Change) {
 		r.answer(token, wire.ChangeReply{Status: wire.ChangePending, Code: "queue_full", Reason: "too many membership changes wait"})
 		return
 	}
-	q.queue = append(q.queue, change{[]uint64{token}, c})
+	q.queue = append(q.queue, change{tokens: []uint64{token}, c: c})
 }
 
 // Forget drops a token whose caller has gone; the change itself goes on.
@@ -75,26 +77,35 @@ func (r *Replica) proposeChange() {
 	q := &r.changes
 	for len(q.queue) > 0 && q.inflight == nil && r.applied >= r.termStart && !r.joint() {
 		next := q.queue[0]
-		q.queue = q.queue[1:]
 		c, reply := r.complete(next.c)
-		if reply != nil {
+		if reply == nil && r.losesVote(c) {
+			c, reply = r.giveWay(&q.queue[0], c)
+		}
+		switch {
+		case reply != nil:
+			q.queue = q.queue[1:]
 			r.answerAll(next, *reply)
 			continue
+		case len(c.Steps) == 0:
+			return // another is to lead first
 		}
-		next.c = c
 		if err := r.raft.Step(r.changeMessage(c)); err != nil {
-			// Too much is uncommitted, or leadership moves: later.
-			q.queue = append([]change{next}, q.queue...)
-			return
+			return // too much is uncommitted, or leadership moves: later
 		}
 		r.last++
+		if c.Request == next.c.Request {
+			q.queue = q.queue[1:]
+			next.c = c
+		} else {
+			next = change{c: c} // this goes first; what was asked for goes on waiting
+		}
 		q.inflight, q.index = &next, r.last
 	}
 }
 
-// complete checks a change against the applied state and, for a removal, adds
-// the promotion or demotion that goes with it. A reply means that nothing is
-// to be proposed.
+// complete checks a change against the applied state. A reply means that
+// nothing is to be proposed; a change with another request ID, that this one
+// has to happen first.
 func (r *Replica) complete(c wire.Change) (wire.Change, *wire.ChangeReply) {
 	if o, ok := r.membership.Outcome(c.Request); ok {
 		reply := outcomeReply(o)
@@ -107,17 +118,84 @@ func (r *Replica) complete(c wire.Change) (wire.Change, *wire.ChangeReply) {
 				return c, &wire.ChangeReply{Status: wire.ChangeApplied, Index: r.applied}
 			}
 		case wire.OpRemove:
-			plan, why := roster.PlanRemove(r.seen(), r.cfg.Policy, s.Member.ID)
+			seen := r.seen()
+			seen.Pending = false // this change is the one whose turn it is
+			plan, why := roster.PlanRemove(seen, r.cfg.Policy, s.Member.ID)
 			if why != nil {
 				return c, &wire.ChangeReply{Status: wire.ChangeRefused, Index: r.applied, Code: why.Code, Reason: why.Text}
 			}
-			c.Steps = steps(plan)
+			if have, _ := r.membership.Member(s.Member.ID); have.Role == cluster.Voter {
+				c = r.planned(demoteFirst(plan), c.Why)
+			} else {
+				c.Steps = steps(plan)
+			}
 		}
 	}
 	if why := check(&r.membership, c); why != "" {
 		return c, &wire.ChangeReply{Status: wire.ChangeRefused, Index: r.applied, Code: "invalid", Reason: why}
 	}
 	return c, nil
+}
+
+// losesVote says whether this member, which leads, would be no voter after c.
+func (r *Replica) losesVote(c wire.Change) bool {
+	return slices.ContainsFunc(c.Steps, func(s wire.Step) bool {
+		return s.Member.ID == r.cfg.Self.ID && (s.Op == wire.OpDemote || s.Op == wire.OpRemove)
+	})
+}
+
+// giveWay hands leadership over before a change that takes this leader's vote.
+// Such a change is carried out by a leader that stays a voter: when the old
+// leader steps down, it may be the only one with the end of the log, and its
+// vote may still be needed, while it can't be elected any more itself. When no
+// voter would stay, the newcomers are promoted before. No steps: wait.
+func (r *Replica) giveWay(head *change, c wire.Change) (wire.Change, *wire.ChangeReply) {
+	to, promote := r.successor(c)
+	switch {
+	case to == 0 && len(promote.Promote) > 0:
+		return r.planned(promote, c.Why), nil
+	case to == 0 || head.offered > 0 && r.tick-head.offered > uint64(2*r.cfg.ElectionTicks):
+		return c, &wire.ChangeReply{Status: wire.ChangeRefused, Index: r.applied, Code: "no_candidate",
+			Reason: "this member leads, and no other voter takes leadership over from it"}
+	case head.offered == 0:
+		head.offered = r.tick
+		r.raft.TransferLeader(uint64(to))
+	}
+	return wire.Change{}, nil
+}
+
+// successor is the furthest of the active voters that c leaves alone, or 0; and
+// whom c promotes.
+func (r *Replica) successor(c wire.Change) (cluster.NodeID, roster.Change) {
+	var promote roster.Change
+	var best roster.MemberSeen
+	for _, m := range r.seen().Members {
+		id := m.Member.ID
+		i := slices.IndexFunc(c.Steps, func(s wire.Step) bool { return s.Member.ID == id })
+		switch {
+		case i >= 0 && c.Steps[i].Op == wire.OpPromote:
+			promote.Promote = append(promote.Promote, id)
+		case i < 0 && m.Member.Role == cluster.Voter && m.Active && (best.Member.ID == 0 || m.Match > best.Match):
+			best = m
+		}
+	}
+	return best.Member.ID, promote
+}
+
+// demoteFirst is the first half of a removal of voters. They stay as learners,
+// which still answer and can vote, until it is known that the configuration
+// without them holds: raft v3 follows a configuration from when it is applied,
+// not appended, so members that don't know yet that it is committed may need
+// the very ones that it leaves out (of two voters, say, the last to know).
+func demoteFirst(p roster.Change) roster.Change {
+	return roster.Change{Promote: p.Promote, Demote: append(p.Demote, p.Remove...)}
+}
+
+// planned is a change of this leader's own.
+func (r *Replica) planned(p roster.Change, why string) wire.Change {
+	r.peers.plan++
+	request := fmt.Sprintf("plan-%s-%d-%d", r.cfg.Self.ID, r.basic.GetTerm(), r.peers.plan)
+	return wire.Change{Request: request, Steps: steps(p), Why: why}
 }
 
 // steps spells out what the planner wants.
@@ -170,6 +248,16 @@ func confSingles(c wire.Change) []*raftpb.ConfChangeSingle {
 		out = append(out, &raftpb.ConfChangeSingle{Type: typ.Enum(), NodeId: new(uint64(s.Member.ID))})
 	}
 	return out
+}
+
+// leaveJoint leaves a joint configuration that raft has left standing: it does
+// so itself when it applies an entry, but not while it hands leadership over.
+func (r *Replica) leaveJoint() {
+	// An error means that leadership is handed over still, or gone: later.
+	_ = r.raft.Step(&raftpb.Message{
+		Type: raftpb.MsgProp.Enum(), From: new(uint64(r.cfg.Self.ID)),
+		Entries: []*raftpb.Entry{{Type: raftpb.EntryConfChangeV2.Enum()}},
+	})
 }
 
 func (r *Replica) joint() bool { return len(r.conf.GetVotersOutgoing()) > 0 }

@@ -81,6 +81,9 @@ func (r *Replica) applyStep(index uint64, s wire.Step) {
 	case wire.OpAdd:
 		s.Member.Role = cluster.Learner
 		m.Put(s.Member)
+		if r.termStart > 0 {
+			r.peers.added[s.Member.ID] = r.tick
+		}
 		r.event(event.MemberAdded{Member: s.Member, Index: index})
 	case wire.OpPromote:
 		have.Role = cluster.Voter

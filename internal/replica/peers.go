@@ -15,14 +15,17 @@ import (
 // peers is what a leader watches of the others.
 type peers struct {
 	heard map[cluster.NodeID]*heard
-	why   roster.Why // of the last plan
-	plan  uint64     // numbers the planner's changes of this term
+	added map[cluster.NodeID]uint64 // tick at which this leader added a learner
+	began uint64                    // tick at which the term began
+	why   roster.Why                // of the last plan
+	plan  uint64                    // numbers the planner's changes of this term
 }
 
 // heard is one peer's life as the leader sees it, in ticks of this member.
 type heard struct {
-	last  uint64 // a message came
-	since uint64 // without a break from here on
+	last   uint64 // a message came
+	since  uint64 // without a break from here on
+	silent bool   // nothing came for an election timeout, or what was sent was lost
 
 	// Catch-up rounds (Raft thesis §4.2.1): in a round the peer gets what the
 	// log held when the round began.
@@ -33,7 +36,18 @@ type heard struct {
 
 func (p *peers) startTerm(tick uint64) {
 	clear(p.heard)
+	p.added, p.began = map[cluster.NodeID]uint64{}, tick
 	p.why, p.plan = nil, 0
+}
+
+// silence is for how long the peer has not answered, in ticks, and whether it
+// is known that it never has.
+func (p *peers) silence(id cluster.NodeID, tick uint64) (ticks int, unseen bool) {
+	if h := p.heard[id]; h != nil {
+		return int(tick - h.last), false
+	}
+	added, ok := p.added[id]
+	return int(tick - max(p.began, added)), ok
 }
 
 func (r *Replica) heard(from cluster.NodeID) {
@@ -41,7 +55,7 @@ func (r *Replica) heard(from cluster.NodeID) {
 		return
 	}
 	h := r.peers.heard[from]
-	if h == nil {
+	if h == nil || h.silent {
 		h = &heard{since: r.tick}
 		r.peers.heard[from] = h
 	}
@@ -49,7 +63,7 @@ func (r *Replica) heard(from cluster.NodeID) {
 }
 
 func (h *heard) active(tick uint64, electionTicks int) bool {
-	return h != nil && tick-h.last <= uint64(electionTicks)
+	return h != nil && !h.silent && tick-h.last <= uint64(electionTicks)
 }
 
 // watchPeers runs each tick on a leader: it notices silence, and times the
@@ -65,7 +79,7 @@ func (r *Replica) watchPeers() {
 			continue
 		}
 		if !h.active(r.tick, r.cfg.ElectionTicks) {
-			delete(r.peers.heard, m.ID)
+			h.silent = true
 			continue
 		}
 		h.round(r.tick, r.cfg.ElectionTicks, progress[m.ID].Match, r.last)
@@ -98,6 +112,9 @@ func (r *Replica) seen() roster.Seen {
 		Leader: r.cfg.Self.ID, Joint: r.joint(), LastIndex: r.last,
 		Pending: r.changes.inflight != nil || len(r.changes.queue) > 0,
 	}
+	for _, t := range r.membership.Removed {
+		s.Removed = append(s.Removed, t.ID)
+	}
 	progress := r.progress()
 	for _, m := range r.membership.Members {
 		pr, h := progress[m.ID], r.peers.heard[m.ID]
@@ -107,6 +124,8 @@ func (r *Replica) seen() roster.Seen {
 			ms.Active, ms.CaughtUp, ms.ActiveTicks = true, true, int(r.tick)
 		case h.active(r.tick, r.cfg.ElectionTicks):
 			ms.Active, ms.CaughtUp, ms.ActiveTicks = true, h.caughtUp, int(r.tick-h.since)
+		default:
+			ms.SilentTicks, ms.Unseen = r.peers.silence(m.ID, r.tick)
 		}
 		s.Members = append(s.Members, ms)
 	}
@@ -119,20 +138,17 @@ func (r *Replica) plan() {
 		return
 	}
 	seen := r.seen()
-	change, why := roster.Plan(seen, r.cfg.Policy)
+	plan, why := roster.Plan(seen, r.cfg.Policy)
 	r.peers.why = why
+	if seen.Joint && r.applied == r.last {
+		r.leaveJoint()
+	}
 	if seen.Pending || seen.Joint {
 		return
 	}
-	if s := steps(change); len(s) > 0 {
-		r.peers.plan++
-		request := fmt.Sprintf("plan-%s-%d-%d", r.cfg.Self.ID, r.basic.GetTerm(), r.peers.plan)
-		r.changes.queue = append(r.changes.queue, planned(request, s, "roster"))
+	if !plan.Empty() {
+		r.changes.queue = append(r.changes.queue, change{c: r.planned(plan, "roster")})
 	}
-}
-
-func planned(request string, s []wire.Step, why string) change {
-	return change{c: wire.Change{Request: request, Steps: s, Why: why}}
 }
 
 // announce asks for this member's own line in the membership to be corrected,

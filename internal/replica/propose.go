@@ -14,7 +14,8 @@ type proposals struct {
 	next      uint64 // number of this member's next command
 	waiting   []proposal
 	bytes     int64                     // of the waiting commands
-	forwarded map[cluster.NodeID]uint64 // leader: highest number taken from each follower in this term
+	led       uint64                    // the last term that this member led since it was started; 0: none
+	forwarded map[cluster.NodeID]uint64 // highest number seen from each follower in that term
 }
 
 type proposal struct {
@@ -51,26 +52,24 @@ func (r *Replica) Withdraw(seq uint64) bool {
 func (r *Replica) Waiting() (int, int64) { return len(r.proposals.waiting), r.proposals.bytes }
 
 // Forwarded takes commands that a follower sent to its leader. Only the leader
-// of the very term takes them. A follower sends in ascending order, so a number
-// at or below the highest one seen in this term is a duplicate or has been
-// overtaken: it is dropped without a word, for its outcome is not ours to tell.
+// of the very term takes them; afterwards it still knows what it took, and says
+// so of the rest. A follower sends in ascending order, so a number at or below
+// the highest one seen in the term is a duplicate or has been overtaken: it is
+// dropped without a word, as is what was sent to an older term or boot, for
+// nobody knows any more what became of its first copy.
 func (r *Replica) Forwarded(from cluster.NodeID, f wire.Forward) {
 	p := &r.proposals
 	if f.First.Origin != from {
 		return // not its own: numbers of others could not be told apart
 	}
+	if f.Term == 0 || f.Term != p.led || f.First.Seq <= p.forwarded[from] {
+		return
+	}
+	p.forwarded[from] = f.First.Seq + uint64(len(f.Cmds)) - 1
 	if r.termStart == 0 || f.Term != r.basic.GetTerm() {
 		r.reject(from, f, false)
 		return
 	}
-	last := f.First.Seq + uint64(len(f.Cmds)) - 1
-	if seen, ok := p.forwarded[from]; ok && f.First.Seq <= seen {
-		return
-	}
-	if p.forwarded == nil {
-		p.forwarded = map[cluster.NodeID]uint64{}
-	}
-	p.forwarded[from] = last
 	if p.bytes > r.cfg.MaxPendingBytes {
 		r.reject(from, f, true)
 		return

@@ -3,6 +3,7 @@ package replica
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -41,6 +42,8 @@ type Replica struct {
 	termStart uint64           // leader: index of the first entry of its term; 0: not leader
 	last      uint64           // index of the last entry, stable or not
 	appends   int              // Appends with entries that are not done
+	applies   int              // Applys that are not done
+	held      *raftpb.Message  // MsgSnap that waits for them
 
 	proposals proposals
 	reads     reads
@@ -121,7 +124,7 @@ func (r *Replica) adopt(s *raftpb.Snapshot) error {
 			return fmt.Errorf("membership in the snapshot at index %d: %w", meta.GetIndex(), err)
 		}
 	}
-	r.storage.newest = s
+	r.storage.newest, r.storage.wanted = s, false
 	r.storage.conf = meta.GetIndex()
 	r.conf = raftpb.EnsureConfState(meta.GetConfState())
 	r.applied = meta.GetIndex()
@@ -149,6 +152,11 @@ func (r *Replica) Step(m *raftpb.Message) {
 		return // forwarding is ours, see Forwarded
 	case m.GetType() == raftpb.MsgReadIndex && !r.leads():
 		return // raft would answer from a commit index that may be behind; the peer asks again
+	case m.GetType() == raftpb.MsgSnap && r.applies > 0:
+		// Raft would take over the snapshot's configuration at once, and then
+		// apply to it the older changes that are still at the applier.
+		r.held = m
+		return
 	}
 	r.heard(cluster.NodeID(m.GetFrom()))
 	// An error here means a message that no longer matters: a response of a
@@ -171,7 +179,9 @@ func (r *Replica) FirstElection() {
 // until it is heard again.
 func (r *Replica) Unreachable(id cluster.NodeID) {
 	r.raft.ReportUnreachable(uint64(id))
-	delete(r.peers.heard, id)
+	if h := r.peers.heard[id]; h != nil {
+		h.silent = true
+	}
 }
 
 // SnapshotSent tells what became of a MsgSnap of Effects.Snapshots. It must be
@@ -217,7 +227,6 @@ func (r *Replica) Appended(a Append) error {
 		if err := r.adopt(a.Snapshot); err != nil {
 			return err
 		}
-		r.last = max(r.last, r.applied)
 		r.event(event.SnapshotInstalled{Index: r.applied})
 	}
 	for _, m := range a.self {
@@ -236,7 +245,12 @@ func (r *Replica) Applied(a Apply) error {
 		}
 	}
 	r.applied = a.Through()
+	r.applies--
 	for _, m := range a.self {
+		_ = r.raft.Step(m) // see Step
+	}
+	if m := r.held; m != nil && r.applies == 0 {
+		r.held = nil
 		_ = r.raft.Step(m) // see Step
 	}
 	return nil
@@ -245,6 +259,9 @@ func (r *Replica) Applied(a Apply) error {
 // Effects drains what there is to do. Call it after inputs, until it is empty
 // it need not be called again.
 func (r *Replica) Effects() Effects {
+	for r.termStart == 0 && r.raft.HasReady() {
+		r.ready(r.raft.Ready()) // a follower learns first whom to forward to
+	}
 	r.flush()
 	for r.raft.HasReady() {
 		r.ready(r.raft.Ready())
@@ -261,21 +278,34 @@ func (r *Replica) Effects() Effects {
 }
 
 func (r *Replica) ready(rd raft.Ready) {
+	if !raft.IsEmptySnap(rd.Snapshot) {
+		r.last = rd.Snapshot.GetMetadata().GetIndex()
+	}
 	r.follow(rd.Entries)
 	for _, s := range rd.ReadStates {
 		r.readState(s)
 	}
+	// That a configuration is committed must survive: a member that forgot it
+	// may need the votes of those whom it leaves out.
+	sync := slices.ContainsFunc(rd.CommittedEntries, isConfChange)
 	for _, m := range rd.Messages {
 		switch m.GetTo() {
 		case raft.LocalAppendThread:
-			r.out.Append = append(r.out.Append, r.appendJob(m, rd.MustSync))
+			r.out.Append = append(r.out.Append, r.appendJob(m, rd.MustSync || sync))
+			sync = false
 		case raft.LocalApplyThread:
+			r.applies++
 			r.out.Apply = append(r.out.Apply, Apply{Entries: m.GetEntries(), self: m.GetResponses()})
 		default:
 			r.send(m)
 		}
 	}
+	if sync {
+		r.out.Append = append(r.out.Append, Append{Sync: true})
+	}
 }
+
+func isConfChange(e *raftpb.Entry) bool { return e.GetType() == raftpb.EntryConfChangeV2 }
 
 func (r *Replica) appendJob(m *raftpb.Message, mustSync bool) Append {
 	a := Append{Entries: m.GetEntries(), Snapshot: m.GetSnapshot()}
@@ -322,9 +352,6 @@ func (r *Replica) follow(entries []*raftpb.Entry) {
 	if was.Lead == now.Lead && was.GetTerm() == now.GetTerm() {
 		return
 	}
-	if was.GetTerm() != now.GetTerm() {
-		r.proposals.forwarded = nil
-	}
 	r.reads.reissue = true
 	if was.RaftState == raft.StateLeader && r.termStart == 0 {
 		r.stepDown()
@@ -348,6 +375,7 @@ func (r *Replica) startTerm(entries []*raftpb.Entry) {
 	if r.termStart == 0 {
 		panic(fmt.Sprintf("replica: leader of term %d without an entry of that term", r.basic.GetTerm()))
 	}
+	r.proposals.led, r.proposals.forwarded = r.basic.GetTerm(), map[cluster.NodeID]uint64{}
 	r.peers.startTerm(r.tick)
 }
 

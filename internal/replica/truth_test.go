@@ -1,0 +1,165 @@
+package replica
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/internal/wire"
+)
+
+// truth is what all replicas together have shown, and must never contradict.
+type truth struct {
+	leaders  map[uint64]cluster.NodeID // by term
+	log      map[uint64]*raftpb.Entry  // committed entries, by index
+	last     uint64                    // highest of them
+	requests map[wire.RequestID]uint64 // commands in log: the index
+	didnt    map[wire.RequestID]string // commands that somebody was told did not happen
+	members  map[uint64][]byte         // encoded membership by applied index
+	outcomes map[string]cluster.Outcome
+	floor    map[[2]uint64]uint64 // reads that are asked: what was committed then
+}
+
+func newTruth() truth {
+	return truth{
+		leaders: map[uint64]cluster.NodeID{}, log: map[uint64]*raftpb.Entry{}, requests: map[wire.RequestID]uint64{},
+		didnt: map[wire.RequestID]string{}, members: map[uint64][]byte{}, outcomes: map[string]cluster.Outcome{},
+		floor: map[[2]uint64]uint64{},
+	}
+}
+
+// state checks a node after each of its steps.
+func (x *truth) state(n *node) {
+	r := n.rep
+	if r.termStart > 0 {
+		term := r.basic.GetTerm()
+		if l, ok := x.leaders[term]; ok && l != n.self.ID {
+			n.w.t.Fatalf("two leaders in term %d: %s and %s", term, l, n.self.ID)
+		}
+		x.leaders[term] = n.self.ID
+	}
+	if applied, committed := r.Indexes(); applied > committed && r.basic.HardState != nil {
+		n.w.t.Fatalf("%s applied %d of %d committed entries", n.self.Name, applied, committed)
+	}
+	if r.applied > n.machine {
+		n.w.t.Fatalf("%s calls %d applied but its applier has only done %d", n.self.Name, r.applied, n.machine)
+	}
+	if p := &r.proposals; p.bytes < 0 || len(p.waiting) == 0 && p.bytes != 0 {
+		n.w.t.Fatalf("%s counts %d bytes in %d waiting commands", n.self.Name, p.bytes, len(p.waiting))
+	}
+}
+
+// applying checks entries that a node's applier carries out.
+func (x *truth) applying(n *node, a Apply) {
+	for _, e := range a.Entries {
+		if e.GetIndex() != n.machine+1 {
+			n.w.t.Fatalf("%s applies entry %d after %d", n.self.Name, e.GetIndex(), n.machine)
+		}
+		n.machine++
+		if was, ok := x.log[e.GetIndex()]; ok {
+			if was.GetTerm() != e.GetTerm() || !bytes.Equal(was.GetData(), e.GetData()) {
+				n.w.t.Fatalf("%s applies another entry %d than was committed: term %d instead of %d", n.self.Name, e.GetIndex(), e.GetTerm(), was.GetTerm())
+			}
+			continue
+		}
+		x.committed(n, e)
+	}
+}
+
+// committed notes an entry that is seen committed for the first time.
+func (x *truth) committed(n *node, e *raftpb.Entry) {
+	t := n.w.t
+	x.log[e.GetIndex()] = e
+	x.last = max(x.last, e.GetIndex())
+	data := e.GetData()
+	if e.GetType() != raftpb.EntryNormal || len(data) == 0 || wire.EntryKind(data[0]) != wire.EntryCommands {
+		return
+	}
+	err := wire.ReadCommands(data, func(id wire.RequestID, _ []byte) {
+		if at, ok := x.requests[id]; ok {
+			t.Fatalf("command %v is in the log twice: at %d and %d", id, at, e.GetIndex())
+		}
+		if why, ok := x.didnt[id]; ok {
+			t.Fatalf("command %v is in the log at %d, though it was %s", id, e.GetIndex(), why)
+		}
+		x.requests[id] = e.GetIndex()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// applied checks the membership after entries were applied.
+func (x *truth) applied(n *node) {
+	m := &n.rep.membership
+	enc := EncodeMembership(*m)
+	if was, ok := x.members[n.rep.applied]; ok && !bytes.Equal(was, enc) {
+		n.w.t.Fatalf("the membership at index %d differs: %s has\n%s\nbefore it was\n%s", n.rep.applied, n.self.Name, enc, was)
+	}
+	x.members[n.rep.applied] = enc
+	for _, o := range m.Outcomes {
+		if was, ok := x.outcomes[o.Request]; ok && was != o {
+			n.w.t.Fatalf("request %s has two outcomes: %v and %v", o.Request, was, o)
+		}
+		x.outcomes[o.Request] = o
+	}
+	x.roles(n)
+}
+
+// roles checks that raft's configuration is what the membership says.
+func (x *truth) roles(n *node) {
+	conf := n.rep.conf
+	for _, mem := range n.rep.membership.Members {
+		voter, id := mem.Role == cluster.Voter, uint64(mem.ID)
+		learner := slices.Contains(conf.GetLearners(), id) || slices.Contains(conf.GetLearnersNext(), id)
+		if voter != slices.Contains(conf.GetVoters(), id) || voter == learner {
+			n.w.t.Fatalf("%s holds %s for a %s, raft's configuration is %v", n.self.Name, mem.Name, mem.Role, conf)
+		}
+	}
+	if len(conf.GetVoters()) != len(n.rep.membership.Voters()) {
+		n.w.t.Fatalf("%s holds %v for voters, raft's configuration is %v", n.self.Name, n.rep.membership.Voters(), conf)
+	}
+}
+
+// effects checks what a node says to its clients.
+func (x *truth) effects(n *node, e Effects) {
+	for _, d := range e.Dropped {
+		for i := range d.Count {
+			x.didNot(n.w.t, wire.RequestID{Origin: n.self.ID, Seq: d.First + i}, "dropped")
+		}
+	}
+	for _, r := range e.Reads {
+		if floor := x.floor[[2]uint64{uint64(n.self.ID), r.Token}]; r.Index < floor || r.Index > n.machine {
+			n.w.t.Fatalf("%s released a read at %d: %d was committed when it was asked, %d is applied", n.self.Name, r.Index, floor, n.machine)
+		}
+	}
+	for _, a := range e.Answers {
+		x.answered(n, a.Change)
+	}
+	if e.Removed != nil {
+		if t, ok := n.rep.membership.Tombstone(n.self.ID); !ok || t != *e.Removed {
+			n.w.t.Fatalf("%s says it was removed (%v), its membership has %v", n.self.Name, *e.Removed, t)
+		}
+	}
+}
+
+// answered checks that an answer comes from the applied state.
+func (x *truth) answered(n *node, a wire.ChangeReply) {
+	if a.Status == wire.ChangeApplied && (a.Index > n.machine || a.Index == 0) {
+		n.w.t.Fatalf("%s answers that a change was applied at %d, its machine is at %d", n.self.Name, a.Index, n.machine)
+	}
+}
+
+func (x *truth) didNot(t testing.TB, id wire.RequestID, how string) {
+	if at, ok := x.requests[id]; ok {
+		t.Fatalf("command %v is %s, though it is in the log at %d", id, how, at)
+	}
+	x.didnt[id] = how
+}
+
+func (x *truth) asked(n *node, token uint64) {
+	x.floor[[2]uint64{uint64(n.self.ID), token}] = x.last
+}
