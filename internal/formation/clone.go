@@ -29,7 +29,7 @@ func (f *Former) Clone() *Former {
 // reasons tell, is not in it.
 func (f *Former) Fingerprint() [sha256.Size]byte {
 	b := appendDurable(nil, f.d)
-	b = appendInts(b, int(f.highest), f.quiet, f.spoilt, f.joinWait, bit(f.done), bit(f.yields))
+	b = appendInts(b, int(f.highest), f.quiet, f.spoilt, f.joinWait, bit(f.done), bit(f.yields), bit(f.joinOpen))
 	b = appendString(append(b, f.joinID[:]...), f.joinAt)
 	if f.joining != nil {
 		b = appendString(b, string(f.joining.Status))

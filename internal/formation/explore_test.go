@@ -136,7 +136,7 @@ func (p place) next() []place {
 		out = append(out, c)
 		if p.restarts > 0 {
 			c := p.clone(fmt.Sprintf("%s %s->%s, restart after its save", m.kind(), m.from, m.to))
-			c.crash = func() int { return 2 }
+			c.crash = func(*node) int { return 2 }
 			c.deliver(c.flying[i])
 			c.crash = nil
 			if n := c.at(m.to); !n.up {
@@ -269,7 +269,7 @@ func TestExplore(t *testing.T) {
 	} {
 		limit := 1 << 20
 		if !c.whole {
-			limit = max(*deep, 1000)
+			limit = max(*deep, 500)
 		}
 		x := explore(c.nodes, c.restarts, c.wipes, c.ballot, limit)
 		t.Logf("%d nodes, %d restarts, %d wipes: %d states, to the end: %v", c.nodes, c.restarts, c.wipes, len(x.seen), !x.cut)

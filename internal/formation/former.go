@@ -30,6 +30,7 @@ type Former struct {
 	joinID   cluster.ClusterID // cluster that was asked to let this node in
 	joinAt   string            // member asked last
 	joinWait int               // ticks until the next is asked
+	joinOpen bool              // that call is under way
 	joining  *wire.JoinReply   // newest answer; nil: none yet
 
 	ticks int // since New
@@ -101,8 +102,8 @@ func (f *Former) read(addr string, h wire.Hello, r wire.Response) {
 		f.readAccept(h.Self.Incarnation, *r.Accept)
 	case r.Join != nil:
 		f.readJoin(f.find(addr), *r.Join)
-	case r.Nack != nil && addr == f.joinAt:
-		f.joinWait = min(f.joinWait, f.cfg.RetryTicks)
+	case r.Nack != nil:
+		f.joinEnded(addr)
 	}
 }
 
@@ -142,9 +143,7 @@ func (f *Former) Failed(addr string, refusal *wire.Refusal, err string) {
 		return
 	}
 	f.failed(p, refusal, err)
-	if addr == f.joinAt {
-		f.joinWait = min(f.joinWait, f.cfg.RetryTicks)
-	}
+	f.joinEnded(addr)
 	f.proceed()
 }
 
@@ -158,7 +157,7 @@ func (f *Former) Asked(id uint64, h wire.Hello, r wire.Request) {
 	}
 	if h.Cluster == f.cfg.Cluster && f.cfg.Mode != Single {
 		f.learn(h.Self.PeerAddr)
-		f.wake()
+		f.wake(h.Self.Incarnation)
 	}
 	f.proceed()
 }

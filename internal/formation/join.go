@@ -22,7 +22,7 @@ func (f *Former) askToJoin(id cluster.ClusterID) {
 	if addr == "" {
 		return
 	}
-	f.joinAt, f.joinWait = addr, lost*f.cfg.RetryTicks
+	f.joinAt, f.joinWait, f.joinOpen = addr, lost*f.cfg.RetryTicks, true
 	f.out.Calls = append(f.out.Calls, Call{Addr: addr, Request: wire.Request{
 		Join: &wire.Join{Self: f.cfg.Self, Cluster: f.cfg.Cluster},
 	}})
@@ -55,12 +55,21 @@ func (f *Former) nextMember(id cluster.ClusterID) string {
 	return first
 }
 
+// joinEnded lets the next member be asked soon, if the call that came to nothing
+// was the one under way.
+func (f *Former) joinEnded(addr string) {
+	if f.joinOpen && addr == f.joinAt {
+		f.joinOpen, f.joinWait = false, min(f.joinWait, f.cfg.RetryTicks)
+	}
+}
+
 // readJoin takes a member's answer.
 func (f *Former) readJoin(p *peer, r wire.JoinReply) {
 	id, ok := f.target()
 	if !ok || !p.in(f.cfg.Cluster) || p.hello.ClusterID != id || f.joinID != id {
 		return
 	}
+	f.joinOpen = false
 	switch r.Status {
 	case wire.JoinPending:
 		f.joinWait = min(f.joinWait, f.cfg.RetryTicks)

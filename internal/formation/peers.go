@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/internal/wire"
 )
 
@@ -132,10 +133,14 @@ func (f *Former) probe() {
 	}
 }
 
-// wake lets silent seeds be asked at once: somebody came up.
-func (f *Former) wake() {
+// wake lets silent seeds be asked at once when a node asks that isn't known to
+// answer: it just came up, and may be at one of them.
+func (f *Former) wake(who cluster.Incarnation) {
+	if slices.ContainsFunc(f.peers, func(p peer) bool { return p.live && p.hello.Self.Incarnation == who }) {
+		return
+	}
 	for i := range f.peers {
-		if p := &f.peers[i]; p.seed && !p.live && !p.self && p.wait[askProbe] < f.cfg.RetryTicks {
+		if p := &f.peers[i]; p.seed && !p.live && !p.self && !p.open {
 			p.wait[askProbe] = 0
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/musterhq/muster/event"
 	"github.com/musterhq/muster/internal/wire"
@@ -197,10 +196,16 @@ func (f *Former) coFounders() string {
 	return list(names)
 }
 
-// span says how long so many ticks are.
+// span says how long so many ticks are, as 1h2m3s.
 func (f *Former) span(ticks int) string {
-	d := time.Duration(ticks*f.cfg.TickMillis) * time.Millisecond
-	return d.Truncate(time.Second).String()
+	s := ticks * f.cfg.TickMillis / 1000
+	switch {
+	case s >= 3600:
+		return fmt.Sprintf("%dh%dm%ds", s/3600, s/60%60, s%60)
+	case s >= 60:
+		return fmt.Sprintf("%dm%ds", s/60, s%60)
+	}
+	return fmt.Sprintf("%ds", s)
 }
 
 // who names the node at an address for people.

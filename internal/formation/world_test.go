@@ -25,7 +25,7 @@ type world struct {
 
 	// crash, if set, is asked when a node has effects to carry out: 1 crashes
 	// it before the save, 2 after it, before anything leaves.
-	crash func() int
+	crash func(*node) int
 	// forget and sameDisk are bugs planted in the world around the code.
 	forget   func(Durable) bool // this save is not made
 	sameDisk bool               // a wiped disk keeps its incarnation
@@ -156,7 +156,7 @@ func (w *world) drain(n *node) []Reply {
 	e := n.f.Effects()
 	fate := 0
 	if w.crash != nil {
-		fate = w.crash()
+		fate = w.crash(n)
 	}
 	if fate == 1 {
 		w.stop(n)
@@ -238,6 +238,9 @@ func (w *world) save(n *node, d Durable) {
 			panic(err)
 		}
 		w.genesis[d.ClusterID] = g
+		if len(g.Founders) < 2 && n.cfg.Mode != Single {
+			w.broken = n.host + " founded alone and was not told to"
+		}
 	}
 	if d.Genesis != nil {
 		w.accepts[n.cfg.Self.Incarnation.String()+wire.GenesisID(d.Genesis).String()] = true

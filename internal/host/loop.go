@@ -1,6 +1,7 @@
 package host
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/musterhq/muster/event"
@@ -14,6 +15,7 @@ import (
 func (h *Host) loop() {
 	ticker := time.NewTicker(h.cfg.Heartbeat)
 	defer ticker.Stop()
+	defer h.surviveBrokenLog()
 	h.drive()
 	for {
 		ticked := false
@@ -39,6 +41,17 @@ func (h *Host) loop() {
 			h.housekeep()
 			h.publish()
 		}
+	}
+}
+
+// surviveBrokenLog turns raft's panic over a log that can't be read into the
+// end of the host. Any other panic is a bug and goes on.
+func (h *Host) surviveBrokenLog() {
+	if h.rep == nil || h.rep.Broken() == nil {
+		return
+	}
+	if recover() != nil {
+		h.fail(fmt.Errorf("read the log: %w", h.rep.Broken()))
 	}
 }
 

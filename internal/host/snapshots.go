@@ -3,6 +3,7 @@ package host
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -117,6 +118,10 @@ func (h *Host) complete(c completion) error {
 
 func (h *Host) snapshotDone(err error) {
 	h.shots.taking, h.shots.failed = false, err
+	if errors.Is(err, snapshot.ErrStorage) {
+		h.fail(err) // a failed disk is not tried again; a full one may be
+		return
+	}
 	if err != nil {
 		h.shots.notYet = time.Now().Add(snapshotRetry)
 		h.log.Warn("no snapshot could be taken; trying again", "err", err)
@@ -260,6 +265,9 @@ func (x *handler) Snapshot(ctx context.Context, peer wire.Hello, conn net.Conn) 
 	p := h.streams.received()
 	if err != nil {
 		h.emit(event.SnapshotReceiving{From: from, Index: index, Have: p.at, Total: p.total, Err: err.Error()})
+		if errors.Is(err, snapshot.ErrStorage) {
+			h.fail(err)
+		}
 		return
 	}
 	release := h.cfg.Snapshots.Acquire(img)

@@ -153,7 +153,7 @@ func (v *life) verify(img *crashfs.FS, seed uint64) error {
 // now and then goes on from what is left.
 func TestCrashImages(t *testing.T) {
 	images := 0
-	for seed := range uint64(25) {
+	for seed := range uint64(9) {
 		v := &life{rng: rand.New(rand.NewPCG(seed, 2)), fs: crashfs.New(), states: []model{{}}, cache: []int64{1, 1000, 1 << 20}[seed%3]}
 		for range 4 { // generations
 			var next life // at the last operation

@@ -33,7 +33,8 @@ func damageable(t *testing.T) (*crashfs.FS, *Log, []model) {
 	return fs, l, states
 }
 
-// eachFlip opens the log with each bit of each segment flipped in turn.
+// eachFlip opens the log with a bit of each byte of each segment flipped in
+// turn.
 func eachFlip(t *testing.T, fs *crashfs.FS, f func(name string, off int64, l *Log, err error)) {
 	names, err := fs.List(dir)
 	must(t, err)
@@ -41,7 +42,8 @@ func eachFlip(t *testing.T, fs *crashfs.FS, f func(name string, off int64, l *Lo
 		path := dir + "/" + name
 		good, err := fs.ReadFile(path)
 		must(t, err)
-		for bit := range 8 * len(good) {
+		for off := range good {
+			bit := 8*off + off*5%8
 			bad := bytes.Clone(good)
 			bad[bit/8] ^= 1 << (bit % 8)
 			img := fs.Kill()
@@ -188,6 +190,37 @@ func TestDamagedEntryIsNotServed(t *testing.T) {
 	must(t, fs.WriteFile(path, b))
 	_, err = l.Entries(2, 3, 1000)
 	checkRefusal(t, path, p.off+entryHead+7, err)
+}
+
+// What stands behind the end and is no record of this place does not count,
+// though its sums are right: neither as a record nor as a witness.
+func TestRecordsOfElsewhereDoNotCount(t *testing.T) {
+	fs := crashfs.New()
+	l := open(t, Options{FS: fs})
+	want := model{}.after(Batch{Entries: run(1, 1, 2, 10)})
+	must(t, l.Append([]Batch{{Entries: want.entries, Sync: true}}))
+	path, end := l.w.seg.path, l.w.off
+	b, err := fs.ReadFile(path)
+	must(t, err)
+	for _, h := range map[string]header{
+		"another segment": {segment: 9, seq: l.w.seq, offset: end, synced: end},
+		"another place":   {segment: 1, seq: l.w.seq, offset: end + 8, synced: end},
+		"another time":    {segment: 1, seq: l.w.seq + 1, offset: end, synced: end},
+	} {
+		for at := range int64(3) {
+			bad := append(bytes.Clone(b[:end]), make([]byte, 64*at)...)
+			start := len(bad)
+			h := h
+			h.offset, h.synced = h.offset+64*at, h.synced+64*at
+			if h.segment == 1 && h.offset == int64(start) && at > 0 {
+				continue // that is a witness indeed
+			}
+			bad = sealRecord(append(beginRecord(bad), appendEntry(nil, ent(3, 1, 5))...), start, h)
+			img := fs.Kill()
+			must(t, img.WriteFile(path, bad))
+			want.check(t, open(t, Options{FS: img}))
+		}
+	}
 }
 
 func TestForeignFilesAreLeftAlone(t *testing.T) {

@@ -118,7 +118,9 @@ func parseItem(payload []byte, at int) (it item, next int, err error) {
 			return it, 0, errShortItem
 		}
 		size += int(n)
-		it.entry = entry{typ: b[1], term: le.Uint64(b[8:]), index: le.Uint64(b[16:]), data: b[entryHead:size]}
+		if it.entry, err = parseEntryAt(b[:size]); err != nil {
+			return it, 0, err
+		}
 	case itemHard:
 		it.hard = hardState{term: le.Uint64(b[8:]), vote: le.Uint64(b[16:]), commit: le.Uint64(b[24:])}
 	case itemReset, itemCompact:
@@ -161,7 +163,7 @@ func eachItem(payload []byte, f func(item) error) error {
 	return nil
 }
 
-// parseEntryAt reads an entry item on its own, by its own checksum.
+// parseEntryAt reads an entry item, by its own checksum.
 func parseEntryAt(b []byte) (entry, error) {
 	if len(b) < entryHead || b[0] != itemEntry {
 		return entry{}, errors.New("no entry there")

@@ -22,10 +22,11 @@ import (
 //	 16 Ki    528        411        421           390                409
 //	128 Ki    804        774        876           641                610
 //
-// Zeroing the whole segment costs a stall of 64 MiB at each rotation; recycled
-// segments write no zeros but read as slow as zeroed ones here, and a reader
-// of a dropped segment would meet a new one's bytes. vfs.File.Preallocate is
-// KEEP_SIZE. Hence zeros ahead.
+// Zeroing the whole segment would stall a rotation by 64 MiB. Recycling dropped
+// segments, the same overwriting as "zeroed whole" to the disk and not measured
+// apart, would save the zeros; but a reader that still holds the dropped one
+// would meet the new one's bytes. vfs.File.Preallocate is KEEP_SIZE. Hence
+// zeros ahead, for twice the bytes written, in order.
 const aheadBytes = 1 << 20
 
 // keepBuffer is the largest record buffer that is kept for the next append.

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"errors"
 	"fmt"
 
 	"go.etcd.io/raft/v3"
@@ -23,6 +24,7 @@ type storage struct {
 	newest *raftpb.Snapshot // of the newest image; never nil, index 0 when there is none
 	conf   uint64           // index of the last applied configuration change
 	wanted bool             // raft asked for an image that we don't have yet
+	broken error            // reading the log failed: see Replica.Broken
 }
 
 var _ raft.Storage = (*storage)(nil)
@@ -46,14 +48,24 @@ func (s *storage) InitialState() (*raftpb.HardState, *raftpb.ConfState, error) {
 }
 
 func (s *storage) Entries(lo, hi, maxSize uint64) ([]*raftpb.Entry, error) {
-	return s.log.Entries(lo, hi, maxSize)
+	entries, err := s.log.Entries(lo, hi, maxSize)
+	return entries, s.note(err)
+}
+
+// note keeps what raft does not expect: it panics on it.
+func (s *storage) note(err error) error {
+	if err != nil && !errors.Is(err, raft.ErrCompacted) && !errors.Is(err, raft.ErrUnavailable) {
+		s.broken = err
+	}
+	return err
 }
 
 func (s *storage) Term(i uint64) (uint64, error) {
 	if meta := s.newest.GetMetadata(); i == meta.GetIndex() {
 		return meta.GetTerm(), nil
 	}
-	return s.log.Term(i)
+	term, err := s.log.Term(i)
+	return term, s.note(err)
 }
 
 func (s *storage) FirstIndex() (uint64, error) { return s.log.FirstIndex(), nil }
@@ -79,3 +91,7 @@ func (s *storage) check() error {
 	}
 	return nil
 }
+
+// Broken is why the log could not be read, or nil. Raft panics when it can't
+// read what it has committed; the body tells that panic from a bug by this.
+func (r *Replica) Broken() error { return r.storage.broken }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 
@@ -36,6 +37,30 @@ func (s *stepper) MaybeError(op errorfs.Op) error {
 
 func (s *stepper) String() string { return "stepper" }
 
+// stepwise deletes trees one name at a time, as a real disk does: a crash can
+// come between any two.
+type stepwise struct{ vfs.FS }
+
+func (f stepwise) RemoveAll(name string) error {
+	info, err := f.Stat(name)
+	if err != nil {
+		return nil // not there
+	}
+	if info.IsDir() {
+		children, err := f.List(name)
+		if err != nil {
+			return err
+		}
+		slices.Sort(children)
+		for _, c := range children {
+			if err := f.RemoveAll(f.PathJoin(name, c)); err != nil {
+				return err
+			}
+		}
+	}
+	return f.Remove(name)
+}
+
 // stories are what is done to a store that holds oldFiles at index 10, and
 // leaves it with newFiles at index 20.
 var (
@@ -45,6 +70,17 @@ var (
 
 func stories(t *testing.T) map[string]func(s *Store) error {
 	src := mustCommit(t, openStore(t, vfs.NewMem(), "/from"), 20, newFiles)
+	receive := func(s *Store, markBytes int64) error {
+		s.markBytes = markBytes
+		o := transfer(src, s, nil, SendOptions{}, ReceiveOptions{})
+		if (o.got == nil) != (o.sent == nil) {
+			return fmt.Errorf("%w: the ends differ: sender %w, receiver %w", errDiffer, o.sent, o.got)
+		}
+		if o.got != nil {
+			return o.got
+		}
+		return s.Prune(1)
+	}
 	return map[string]func(s *Store) error{
 		"draft": func(s *Store) error {
 			if _, err := commit(s, testMeta(20), newFiles); err != nil {
@@ -52,17 +88,8 @@ func stories(t *testing.T) map[string]func(s *Store) error {
 			}
 			return s.Prune(1)
 		},
-		"receive": func(s *Store) error {
-			s.markBytes = 64
-			o := transfer(src, s, nil, SendOptions{}, ReceiveOptions{})
-			if (o.got == nil) != (o.sent == nil) {
-				return fmt.Errorf("%w: the ends differ: sender %w, receiver %w", errDiffer, o.sent, o.got)
-			}
-			if o.got != nil {
-				return o.got
-			}
-			return s.Prune(1)
-		},
+		"receive":               func(s *Store) error { return receive(s, 64) },
+		"receive without marks": func(s *Store) error { return receive(s, 1<<20) },
 	}
 }
 
@@ -96,7 +123,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 				for _, percent := range []int{0, 50, 100} {
 					mem := vfs.NewCrashableMem()
 					st := &stepper{}
-					s := openStore(t, errorfs.Wrap(mem, st), "/s")
+					s := openStore(t, stepwise{errorfs.Wrap(mem, st)}, "/s")
 					mustCommit(t, s, 10, oldFiles)
 					var crashed *vfs.MemFS
 					clone := func() {
@@ -136,7 +163,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 func stepsOf(t *testing.T, story func(*Store) error) int {
 	t.Helper()
 	st := &stepper{}
-	s := openStore(t, errorfs.Wrap(vfs.NewMem(), st), "/s")
+	s := openStore(t, stepwise{errorfs.Wrap(vfs.NewMem(), st)}, "/s")
 	mustCommit(t, s, 10, oldFiles)
 	st.n = 0
 	if err := story(s); err != nil {
@@ -157,7 +184,7 @@ func TestFailingDiskAtEveryStep(t *testing.T) {
 				for at := 1; at <= steps; at++ {
 					mem := vfs.NewMem()
 					st := &stepper{}
-					s := openStore(t, errorfs.Wrap(mem, st), "/s")
+					s := openStore(t, stepwise{errorfs.Wrap(mem, st)}, "/s")
 					mustCommit(t, s, 10, oldFiles)
 					st.n, st.at = 0, at
 					var failed errorfs.Op
@@ -167,12 +194,15 @@ func TestFailingDiskAtEveryStep(t *testing.T) {
 					switch {
 					case errors.Is(err, errDiffer):
 						t.Fatal(err)
-					case err == nil && failed.Kind != errorfs.OpRemoveAll:
+					case err == nil && failed.Kind != errorfs.OpRemove:
 						t.Fatalf("nobody noticed the failure of %v %s", failed.Kind, failed.Path)
 					case err != nil && !errors.Is(err, failure.sorts) && !errors.Is(err, failure.err):
 						t.Fatalf("step %d: %v", at, err)
 					}
 					oldOrNew(t, s)
+					if s.receipt != nil || s.disk.exists(s.receiptDir()) {
+						t.Fatalf("step %d: what a failing disk took in is kept", at)
+					}
 					after := openStore(t, mem, "/s")
 					oldOrNew(t, after)
 					if err := story(after); err != nil {
@@ -185,5 +215,28 @@ func TestFailingDiskAtEveryStep(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// The crashable disk never loses a name whose removal was not synced, so that
+// half-deleted images have to be ruled out by the order of things.
+func TestImageIsOutOfSightBeforeItsFilesAreDeleted(t *testing.T) {
+	var ops []string
+	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		switch op.Kind {
+		case errorfs.OpRename, errorfs.OpRemove, errorfs.OpFileSync:
+			ops = append(ops, fmt.Sprint(op.Kind, " ", op.Path))
+		}
+		return nil
+	}))
+	s := openStore(t, stepwise{fs}, "/s")
+	old := mustCommit(t, s, 10, oldFiles)
+	mustCommit(t, s, 20, newFiles)
+	ops = nil
+	if err := s.Prune(1); err != nil {
+		t.Fatal(err)
+	}
+	if len(ops) < 5 || ops[0] != fmt.Sprint(errorfs.OpRename, " ", old.dir) || ops[1] != fmt.Sprint(errorfs.OpFileSync, " /s") {
+		t.Errorf("order: %q", ops)
 	}
 }

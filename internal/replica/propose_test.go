@@ -1,0 +1,296 @@
+package replica
+
+import (
+	"bytes"
+	"testing"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/internal/wire"
+)
+
+// What is committed is not applied before the applier says so, and nobody is
+// told otherwise.
+func TestCommittedNeverHandedToApplier(t *testing.T) {
+	w := newWorld(t, 1, 3, 3)
+	l := w.elect(1)
+	applied, _ := l.rep.Indexes()
+	l.proposeBytes([]byte("x"))
+	token := l.change(join(w.newNode(4).self))
+	read := l.read()
+	w.settleBut(l) // all but the leader's applier
+	w.ticksBut(l, 2)
+	if a, c := l.rep.Indexes(); a != applied || c < applied+2 {
+		t.Fatalf("applied %d, committed %d; the applier has done %d", a, c, applied)
+	}
+	if len(l.seen.answers)+len(l.seen.reads) > 0 || len(l.rep.membership.Members) != 3 {
+		t.Fatalf("answers %v, reads %v before anything was applied", l.seen.answers, l.seen.reads)
+	}
+	w.settle()
+	if a, c := l.rep.Indexes(); a != c || l.seen.reads[read] == 0 {
+		t.Fatalf("applied %d, committed %d, reads %v", a, c, l.seen.reads)
+	}
+	l.want(token, wire.ChangeApplied, "")
+}
+
+// settleBut is settle with n's applier stopped.
+func (w *world) settleBut(n *node) {
+	for {
+		switch {
+		case len(w.pool) > 0:
+			p := w.pool[0]
+			w.pool = w.pool[1:]
+			w.deliver(p)
+		case len(n.appends) > 0:
+			n.append()
+		default:
+			held := n.applies
+			n.applies = nil
+			more := w.finishOne()
+			n.applies = append(held, n.applies...)
+			if !more {
+				return
+			}
+		}
+	}
+}
+
+func (w *world) ticksBut(n *node, count int) {
+	for range count {
+		for _, id := range w.ids {
+			if m := w.nodes[id]; m.up() {
+				m.rep.Tick()
+				m.drain()
+			}
+		}
+		w.settleBut(n)
+	}
+}
+
+// commandsIn counts the commands of an entry.
+func commandsIn(t *testing.T, e *raftpb.Entry) (n int) {
+	if err := wire.ReadCommands(e.GetData(), func(wire.RequestID, []byte) { n++ }); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// All that waits while the log is busy goes into one entry.
+func TestGroupCommit(t *testing.T) {
+	w := newWorld(t, 2, 1, 1)
+	l := w.elect(1)
+	for range 100 {
+		l.proposeBytes(make([]byte, 10))
+	}
+	if n, size := l.rep.Waiting(); len(l.appends) != 2 || n != 98 || size != 980 {
+		t.Fatalf("%d appends in flight, %d commands of %d bytes wait", len(l.appends), n, size)
+	}
+	first := l.rep.last
+	l.append()
+	if l.rep.last != first+1 || len(l.rep.proposals.waiting) != 0 {
+		t.Fatalf("what waited went into entries %d to %d", first+1, l.rep.last)
+	}
+	w.settle()
+	if n := commandsIn(t, w.truth.log[first+1]); n != 98 {
+		t.Fatalf("%d commands in the entry", n)
+	}
+}
+
+// An entry is bounded; a command larger than the bound gets one for itself.
+func TestGroupIsBounded(t *testing.T) {
+	w := newWorld(t, 3, 1, 1)
+	l := w.elect(1)
+	for _, size := range []int{1, 1, 1000, 1000, 1000, 1000, 5000, 10} {
+		l.proposeBytes(make([]byte, size))
+	}
+	first := l.rep.last - 1 // the first two went their own way
+	w.settle()
+	for i, want := range []int{1, 1, 3, 1, 1, 1} {
+		e := w.truth.log[first+uint64(i)]
+		if n := commandsIn(t, e); n != want {
+			t.Fatalf("entry %d of %d bytes has %d commands, want %d", i, len(e.GetData()), n, want)
+		}
+		if len(e.GetData()) > 4<<10+1 && want > 1 {
+			t.Fatalf("entry %d has %d bytes", i, len(e.GetData()))
+		}
+	}
+}
+
+func TestWithdraw(t *testing.T) {
+	w := newWorld(t, 4, 3, 3)
+	f := w.nodes[2]
+	a, b := f.proposeBytes([]byte("a")), f.proposeBytes([]byte("b")) // nobody leads yet
+	if !f.withdraw(a) || f.withdraw(a) {
+		t.Fatal("a command that waits can be withdrawn, once")
+	}
+	w.elect(1)
+	w.ticks(5)
+	if w.truth.requests[b] == 0 || w.truth.requests[a] != 0 {
+		t.Fatalf("in the log: %v", w.truth.requests)
+	}
+	if c := f.proposeBytes([]byte("c")); f.withdraw(c) {
+		t.Fatal("a command that was forwarded can't be withdrawn")
+	}
+	w.settle()
+}
+
+// forwards takes the packets with forwarded commands out of the pool.
+func (w *world) forwards() (out []packet) {
+	var rest []packet
+	for _, p := range w.pool {
+		if b, err := wire.DecodeBatch(p.batch); err == nil && len(b.Forwards) > 0 {
+			out = append(out, p)
+		} else {
+			rest = append(rest, p)
+		}
+	}
+	w.pool = rest
+	return out
+}
+
+// Copies of a forwarded command arrive at all times, also when its leader has
+// lost the lead, or has been started again: it is in the log once, and nobody
+// says that it did not happen.
+func TestDuplicatedForwardedProposal(t *testing.T) {
+	w := newWorld(t, 5, 3, 3)
+	l := w.elect(1)
+	f := w.nodes[2]
+	id := f.proposeBytes([]byte("x"))
+	copies := w.forwards()
+	if len(copies) != 1 {
+		t.Fatalf("%d forwards", len(copies))
+	}
+	again := func() {
+		w.deliver(copies[0])
+		w.deliver(copies[0])
+		w.settle()
+	}
+	again()
+	if w.truth.requests[id] == 0 {
+		t.Fatal("not in the log")
+	}
+	w.elect(3)
+	again() // to one that no longer leads
+	w.elect(1)
+	again() // to one that leads another term
+	l.crash()
+	l.start()
+	again() // to one that has forgotten
+	w.elect(1)
+	again()
+	if len(f.seen.dropped) > 0 {
+		t.Fatalf("called dropped: %v", f.seen.dropped)
+	}
+}
+
+// A former leader says of what it did not take that it didn't.
+func TestFormerLeaderRejects(t *testing.T) {
+	w := newWorld(t, 6, 3, 3)
+	w.elect(1)
+	f := w.nodes[2]
+	id := f.proposeBytes([]byte("x"))
+	copies := w.forwards()
+	w.elect(3)
+	w.deliver(copies[0])
+	w.settle()
+	if d := f.seen.dropped; len(d) != 1 || d[0] != (Dropped{First: id.Seq, Count: 1}) {
+		t.Fatalf("dropped %v", d)
+	}
+	w.elect(1)
+	w.deliver(copies[0])
+	w.settle() // truth fails if it is in the log now
+}
+
+// What followers sent and a leader has not proposed goes back to them when it
+// loses the lead; its own commands go on to the next leader.
+func TestLeaderReturnsWhatWaits(t *testing.T) {
+	w := newWorld(t, 7, 3, 3)
+	l := w.elect(1)
+	f := w.nodes[2]
+	l.rep.appends = 2 // the log is busy
+	own := l.proposeBytes([]byte("own"))
+	foreign := f.proposeBytes([]byte("foreign"))
+	w.settle()
+	if n, _ := l.rep.Waiting(); n != 2 {
+		t.Fatalf("%d wait", n)
+	}
+	l.rep.appends = 0
+	l.rep.raft.TransferLeader(3) // no drain before: nothing is proposed meanwhile
+	w.elect(3)
+	w.settle()
+	if d := f.seen.dropped; len(d) != 1 || d[0].First != foreign.Seq || w.truth.requests[own] == 0 {
+		t.Fatalf("dropped %v, in the log %v", d, w.truth.requests)
+	}
+}
+
+func TestForwardsAreTakenInOrder(t *testing.T) {
+	w := newWorld(t, 8, 3, 3)
+	w.elect(1)
+	f := w.nodes[2]
+	a := f.proposeBytes([]byte("a"))
+	b := f.proposeBytes([]byte("b"))
+	copies := w.forwards()
+	w.deliver(copies[1])
+	w.deliver(copies[0]) // overtaken: taking it now could be taking it twice
+	w.settle()
+	if w.truth.requests[b] == 0 || w.truth.requests[a] != 0 || len(f.seen.dropped) > 0 {
+		t.Fatalf("in the log %v, dropped %v", w.truth.requests, f.seen.dropped)
+	}
+}
+
+func TestLeaderTurnsForwardsAway(t *testing.T) {
+	w := &world{}
+	_ = w
+	w = newWorld(t, 9, 3, 3)
+	l := w.elect(1)
+	l.rep.cfg.MaxPendingBytes = 10
+	l.rep.appends = 2 // the log is busy
+	l.proposeBytes(make([]byte, 11))
+	f := w.nodes[2]
+	id := f.proposeBytes([]byte("x"))
+	w.settle()
+	if d := f.seen.dropped; len(d) != 1 || d[0] != (Dropped{First: id.Seq, Count: 1, Overloaded: true}) {
+		t.Fatalf("dropped %v", d)
+	}
+	// What doesn't come from whom it names is none of ours.
+	l.rep.Forwarded(3, wire.Forward{Term: l.rep.basic.GetTerm(), First: wire.RequestID{Origin: 2, Seq: 1 << 40}, Cmds: [][]byte{{1}}})
+	if n, _ := l.rep.Waiting(); n != 1 {
+		t.Fatalf("%d wait", n)
+	}
+}
+
+// A follower that hears of a new leader and gets a command in one go forwards
+// to the new one.
+func TestForwardToTheNewLeader(t *testing.T) {
+	w := newWorld(t, 10, 3, 3)
+	old := w.elect(1)
+	f := w.nodes[2]
+	old.crash()
+	w.nodes[3].rep.raft.Campaign()
+	w.nodes[3].drain()
+	for f.rep.basic.Lead != 3 {
+		if len(w.pool) == 0 {
+			for _, id := range []cluster.NodeID{2, 3} {
+				if n := w.nodes[id]; len(n.appends) > 0 {
+					n.append()
+				}
+			}
+			w.nodes[3].rep.Tick()
+			w.nodes[3].drain()
+			continue
+		}
+		p := w.pool[0]
+		w.pool = w.pool[1:]
+		b, _ := wire.DecodeBatch(p.batch)
+		if p.to == 2 && len(b.Raft) == 1 && b.Raft[0].GetType() == raftpb.MsgApp {
+			f.rep.Step(b.Raft[0])
+			f.proposeBytes([]byte("x"))
+			break
+		}
+		w.deliver(p)
+	}
+	if out := w.forwards(); len(out) != 1 || out[0].to != 3 || !bytes.Contains(out[0].batch, []byte("x")) {
+		t.Fatalf("forwarded: %v", out)
+	}
+}
