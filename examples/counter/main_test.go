@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -19,20 +20,27 @@ import (
 	"github.com/musterhq/muster/statemachine"
 )
 
+// asCounter is set where the test's own program is to be the counter.
+const asCounter = "RUN_AS_COUNTER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCounter) != "" {
+		main()
+		return
+	}
+	m.Run()
+}
+
 // TestThreeCount does what the README says: three processes of this program
 // form a cluster; each counts, and each then reads what all counted, also
 // after one was killed and started again.
 func TestThreeCount(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	bin := filepath.Join(t.TempDir(), "counter")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
 	peers, https := freeAddrs(t, 3), freeAddrs(t, 3)
 	dir := t.TempDir()
 	start := func(i int) *exec.Cmd {
-		return startCounter(t, bin, "-dir", filepath.Join(dir, fmt.Sprint(i)),
+		return startCounter(t, "-dir", filepath.Join(dir, fmt.Sprint(i)),
 			"-http", https[i], "-peer", peers[i], "-seeds", strings.Join(peers, ","))
 	}
 	var nodes []*exec.Cmd
@@ -63,9 +71,14 @@ func TestThreeCount(t *testing.T) {
 	}
 }
 
-func startCounter(t *testing.T, bin string, args ...string) *exec.Cmd {
+func startCounter(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(bin, args...)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self, args...)
+	cmd.Env = append(os.Environ(), asCounter+"=1")
 	cmd.Stderr = t.Output()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

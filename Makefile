@@ -1,0 +1,81 @@
+# `make help` lists the targets. Everything that is checked is checked by
+# `make check`, which is what .ci/run calls.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GO ?= go
+FUZZTIME ?= 5s
+# Flags for the benchmarks, such as BENCH='-rounds 5 -data-dir /mnt/nvme'.
+BENCH ?=
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## build bin/muster
+	$(GO) build -o bin/muster ./cmd/muster
+
+.PHONY: demo
+demo: ## run a cluster of three in this terminal
+	$(GO) run ./cmd/muster demo
+
+.PHONY: test
+test: ## run all tests
+	$(GO) test ./...
+
+.PHONY: race
+race: ## run all tests under the race detector
+	$(GO) test -race ./...
+
+.PHONY: vet
+vet: ## go vet, here and in bench/
+	$(GO) vet ./...
+	cd bench && $(GO) vet ./...
+
+.PHONY: lint
+lint: bin/golangci-lint ## run the linters of .golangci.yml, here and in bench/
+	bin/golangci-lint run ./...
+	cd bench && ../bin/golangci-lint run --config ../.golangci.yml ./...
+
+# The linter is pinned in a module of its own, so that its dependencies stay
+# out of ours. Building it takes some three minutes on two cores, once.
+bin/golangci-lint: tools/go.mod tools/go.sum
+	cd tools && $(GO) build -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: fuzz
+fuzz: ## fuzz every target for FUZZTIME (5s)
+	@grep -rEl --include='*_test.go' '^func Fuzz' . | sort | while read -r file; do \
+		dir=$$(dirname "$$file"); \
+		grep -oE '^func Fuzz[A-Za-z0-9_]*' "$$file" | cut -c6- | while read -r target; do \
+			echo "fuzz $$dir $$target"; \
+			(cd "$$dir" && $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) . </dev/null); \
+		done; \
+	done
+
+.PHONY: bench-test
+bench-test: ## build and test the benchmarks' own code
+	cd bench && $(GO) build ./... && $(GO) test ./...
+
+.PHONY: check
+check: ## everything that must hold: build, vet, race tests (with floors and docs), lint, short fuzz
+	$(MAKE) --no-print-directory build
+	$(MAKE) --no-print-directory vet
+	$(MAKE) --no-print-directory race
+	$(MAKE) --no-print-directory bench-test
+	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory fuzz
+
+.PHONY: bench-etcd
+bench-etcd: ## compare the server with etcd (BENCH='-rounds 5 …'; -h tells more)
+	cd bench && $(GO) run ./etcd $(BENCH)
+
+.PHONY: bench-lib
+bench-lib: ## compare the library with hashicorp/raft
+	cd bench && $(GO) run ./lib $(BENCH)
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin
