@@ -40,6 +40,12 @@ type WhyAnswer struct {
 	Stage     string            `json:"stage"`
 	State     string            `json:"state"`
 	Reasons   []event.Reason    `json:"reasons"`
+
+	// What the leader says, when it is another node and ?cluster=1 was asked:
+	// it alone knows why members are promoted, removed, or not.
+	Leader        string         `json:"leader,omitempty"` // its name
+	LeaderReasons []event.Reason `json:"leader_reasons,omitempty"`
+	LeaderErr     string         `json:"leader_err,omitempty"` // why it could not be asked
 }
 
 // Done is what an admin request answers that did what it was asked to.
@@ -49,16 +55,24 @@ type Done struct {
 	Leader cluster.NodeID `json:"leader,omitempty"`
 }
 
-func (s *Server) serveWhy(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) serveWhy(w http.ResponseWriter, r *http.Request) {
 	st := s.node.Status()
-	reasons := s.node.Why()
-	if reasons == nil {
-		reasons = []event.Reason{}
-	}
-	writeJSON(w, http.StatusOK, WhyAnswer{
+	out := WhyAnswer{
 		Node: st.Self.Name, ID: st.Self.ID, Cluster: st.Cluster, ClusterID: st.ClusterID,
-		Stage: st.Stage, State: st.State, Reasons: reasons,
-	})
+		Stage: st.Stage, State: st.State, Reasons: s.node.Why(),
+	}
+	if out.Reasons == nil {
+		out.Reasons = []event.Reason{}
+	}
+	if leader, ok := st.Member(st.Leader); ok && !leads(st) && wanted(r, "cluster") {
+		out.Leader = leader.Name
+		var said WhyAnswer
+		if err := askMember(r.Context(), leader.Member, "/v1/why", &said); err != nil {
+			out.LeaderErr = err.Error()
+		}
+		out.LeaderReasons = said.Reasons
+	}
+	writeJSON(w, http.StatusOK, out)
 }
 
 func (s *Server) serveEvents(w http.ResponseWriter, _ *http.Request) {

@@ -57,8 +57,12 @@ func (c Config) withDefaults() Config {
 
 // validate reports the faults that package muster doesn't look for.
 func (c Config) validate() error {
-	if _, port, err := net.SplitHostPort(c.Listen); err != nil || port == "" {
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil || port == "" {
 		return fmt.Errorf("%w: address to listen on for clients (--listen) %q is not host:port", muster.ErrConfig, c.Listen)
+	}
+	if ip := net.ParseIP(host); c.Advertise == "" && (host == "" || (ip != nil && ip.IsUnspecified())) {
+		return fmt.Errorf("%w: --listen %q is every address of this machine, and none that could be told to others: say with --advertise where clients reach it", muster.ErrConfig, c.Listen)
 	}
 	if c.RequestTimeout < 0 {
 		return fmt.Errorf("%w: request timeout %v: want a positive time", muster.ErrConfig, c.RequestTimeout)

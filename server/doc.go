@@ -6,7 +6,7 @@
 //	GET  /health /livez /readyz /version    as etcd has them
 //	GET  /metrics                           Prometheus
 //	GET  /v1/status                         this member's view; ?cluster=1 asks the others too
-//	GET  /v1/why                            what this node waits for
+//	GET  /v1/why                            what this node waits for; ?cluster=1 asks the leader too
 //	GET  /v1/events                         the latest events, oldest first
 //	POST /v1/members/{id}/remove            remove a member, for good
 //	POST /v1/leave                          give up this node's membership

@@ -188,9 +188,9 @@ func (s *Server) drain(ctx context.Context) {
 // closePort stops serving clients at once. It is idempotent.
 func (s *Server) closePort() {
 	s.once.Do(func() {
-		s.port.Close()
+		_ = s.port.Close() // nothing is lost with a listener
 		s.grpc.Stop()
-		s.http.Close()
+		_ = s.http.Close()
 	})
 }
 

@@ -53,8 +53,8 @@ func (s *splitter) Close() error {
 			c.Close()
 		}
 		s.mu.Unlock()
-		s.http1.Close()
-		s.http2.Close()
+		_ = s.http1.Close()
+		_ = s.http2.Close()
 	})
 	s.group.Wait()
 	return s.err
@@ -91,6 +91,11 @@ func (s *splitter) stopped() bool {
 // sniff reads just enough to tell the protocol and hands the connection on.
 func (s *splitter) sniff(c net.Conn) {
 	s.mu.Lock()
+	if s.stopped() { // Close may have been through the list already
+		s.mu.Unlock()
+		c.Close()
+		return
+	}
 	s.sniffed[c] = struct{}{}
 	s.mu.Unlock()
 	seen, isHTTP2, err := peek(c)

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,8 +16,8 @@ import (
 // peerTimeout bounds how long another member is asked for its status.
 const peerTimeout = time.Second
 
-// maxStatusBytes bounds what another member may answer.
-const maxStatusBytes = 4 << 20
+// maxAnswerBytes bounds what another member may answer.
+const maxAnswerBytes = 4 << 20
 
 // ClusterStatus is what GET /v1/status?cluster=1 answers: the cluster as one
 // member sees it, with what each member says of itself.
@@ -54,11 +55,17 @@ type MemberLine struct {
 }
 
 func (s *Server) serveStatus(w http.ResponseWriter, r *http.Request) {
-	if v := r.URL.Query().Get("cluster"); v == "" || v == "0" || v == "false" {
-		writeJSON(w, http.StatusOK, s.node.Status())
+	if wanted(r, "cluster") {
+		writeJSON(w, http.StatusOK, s.ClusterStatus(r.Context()))
 		return
 	}
-	writeJSON(w, http.StatusOK, s.ClusterStatus(r.Context()))
+	writeJSON(w, http.StatusOK, s.node.Status())
+}
+
+// wanted says whether the query switches something on.
+func wanted(r *http.Request, what string) bool {
+	v := r.URL.Query().Get(what)
+	return v != "" && v != "0" && v != "false"
 }
 
 // ClusterStatus asks every other member, in parallel, for at most a second.
@@ -116,28 +123,37 @@ func merge(st *cluster.Status, views []*cluster.Status, errs []error) ClusterSta
 
 // askStatus asks a member for its own view.
 func askStatus(ctx context.Context, m cluster.Member) (*cluster.Status, error) {
-	if m.ClientAddr == "" {
-		return nil, fmt.Errorf("%s has told no client address", m.Name)
-	}
-	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.ClientAddr+"/v1/status", nil)
-	if err != nil {
-		return nil, fmt.Errorf("ask %s at %s: %w", m.Name, m.ClientAddr, err)
-	}
-	// A transport of its own: nothing is kept open when the answer is read.
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, err // names the address already
-	}
-	defer resp.Body.Close()
 	st := &cluster.Status{}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxStatusBytes)).Decode(st); err != nil {
-		return nil, fmt.Errorf("ask %s at %s: %w", m.Name, m.ClientAddr, err)
+	if err := askMember(ctx, m, "/v1/status", st); err != nil {
+		return nil, err
 	}
 	if st.Self.ID != m.ID {
 		return nil, fmt.Errorf("%s answers at %s, not %s", st.Self.Name, m.ClientAddr, m.Name)
 	}
 	return st, nil
+}
+
+// askMember asks another member over its client address and decodes its answer
+// into v.
+func askMember(ctx context.Context, m cluster.Member, path string, v any) error {
+	if m.ClientAddr == "" {
+		return fmt.Errorf("%s has told no client address", m.Name)
+	}
+	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.ClientAddr+path, nil)
+	if err != nil {
+		return fmt.Errorf("ask %s at %s: %w", m.Name, m.ClientAddr, err)
+	}
+	// A transport of its own: nothing is kept open when the answer is read.
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask %s at %s: %w", m.Name, m.ClientAddr, errors.Unwrap(err)) // without the method and URL
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswerBytes)).Decode(v); err != nil {
+		return fmt.Errorf("ask %s at %s: %w", m.Name, m.ClientAddr, err)
+	}
+	return nil
 }

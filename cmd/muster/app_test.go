@@ -135,7 +135,7 @@ func TestEndpointsAreTriedInTurn(t *testing.T) {
 	gone := nobody(t)
 	live := answering(t, map[string]string{
 		"POST /v1/members/b/remove": `{"done":"b was removed"}`,
-		"GET /v1/why":               `{"node":"a","cluster":"c","stage":"member"}`,
+		"GET /v1/why?cluster=1":     `{"node":"a","cluster":"c","stage":"member"}`,
 	})
 	code, out, stderr := runMuster(nil, "remove", "b", "--endpoint", gone, "--endpoint", live)
 	if code != exitOK || out != "b was removed\n" {
@@ -179,7 +179,7 @@ func TestUnknownOutcomeExits4(t *testing.T) {
 }
 
 func TestSomethingElseAtTheEndpoint(t *testing.T) {
-	e := answering(t, map[string]string{"GET /v1/why": "<html>"})
+	e := answering(t, map[string]string{"GET /v1/why?cluster=1": "<html>"})
 	if code, _, stderr := runMuster(nil, "why", "--endpoint", e); code != exitFailed || !strings.Contains(stderr, "is no muster") {
 		t.Errorf("exit %d, %q", code, stderr)
 	}

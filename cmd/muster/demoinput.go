@@ -55,7 +55,7 @@ func (d *demoRun) interactive(in, out *os.File, stop <-chan struct{}) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	defer func() {
-		term.Restore(int(in.Fd()), old)
+		_ = term.Restore(int(in.Fd()), old)
 		fmt.Fprintln(out)
 	}()
 	keys := readKeys(in)

@@ -135,7 +135,7 @@ func (c *canvas) draw(lines []string) {
 	}
 	b.WriteString("\x1b[J")
 	c.drawn = len(lines) - 1
-	io.WriteString(c.w, b.String())
+	_, _ = io.WriteString(c.w, b.String())
 }
 
 // plain tells what changes in lines, for a log or a pipe, until stop.

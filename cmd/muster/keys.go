@@ -51,7 +51,7 @@ func connect(ctx context.Context, endpoint string) (*grpc.ClientConn, error) {
 	conn.Connect()
 	for state := conn.GetState(); state != connectivity.Ready; state = conn.GetState() {
 		if state == connectivity.TransientFailure || !conn.WaitForStateChange(ctx, state) {
-			conn.Close()
+			_ = conn.Close() // it never came up
 			if err := last.Load(); err != nil {
 				return nil, *err
 			}

@@ -63,7 +63,7 @@ func TestMembers(t *testing.T) {
 
 func TestWhyOnANodeThatWaits(t *testing.T) {
 	e := answering(t, map[string]string{
-		"GET /v1/why": `{"node":"a","id":"0000000000000001","cluster":"c","cluster_id":"","stage":"blank","state":"forming","reasons":[
+		"GET /v1/why?cluster=1": `{"node":"a","id":"0000000000000001","cluster":"c","cluster_id":"","stage":"blank","state":"forming","reasons":[
 {"code":"seed_unreachable","text":"waiting for seed c: no answer","way_out":"start c"},{"code":"x","text":"b can't reach a"}]}`,
 		"GET /v1/status?cluster=1": `{"cluster":"c","cluster_id":"","stage":"blank","members":[]}`,
 		"GET /v1/status":           `{"cluster":"c","cluster_id":"","stage":"blank","self":{"role":""},"members":null}`,
@@ -85,9 +85,14 @@ func TestWhyOnANodeThatWaits(t *testing.T) {
 }
 
 func TestWhyOnAMemberThatWaitsForNothing(t *testing.T) {
-	e := answering(t, map[string]string{"GET /v1/why": `{"node":"a","cluster":"c","cluster_id":"00000000000000090000000000000000","stage":"member","state":"follower","reasons":[]}`})
+	e := answering(t, map[string]string{"GET /v1/why?cluster=1": `{"node":"a","cluster":"c","cluster_id":"00000000000000090000000000000000","stage":"member","state":"follower","reasons":[],
+"leader":"b","leader_reasons":[{"text":"d is on standby"}]}`})
 	want := "a at " + e + ` is a member of "c" (00000000000000090000000000000000), now follower.
 It waits for nothing.
+
+The leader, b, says:
+
+  - d is on standby
 `
 	if _, out, stderr := runMuster(nil, "why", "--endpoint", e); out != want {
 		t.Errorf("%s%s\nwant\n%s", out, stderr, want)

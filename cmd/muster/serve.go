@@ -156,9 +156,6 @@ func (a *app) serve(ctx context.Context, cfg server.Config, log *slog.Logger) er
 	}()
 	select {
 	case err := <-stopped:
-		if err == nil {
-			log.Info("stopped", "node", cfg.Node.Name)
-		}
 		return err
 	case <-stop:
 		return &coded{exitFailed, errors.New("told to stop twice: ended at once")}
@@ -199,18 +196,11 @@ func (a *app) stopSignals() (<-chan struct{}, func()) {
 	return out, func() { signal.Stop(in); close(quit) }
 }
 
-// explainStart adds the choices to the error of a node that was given none.
+// explainStart adds a way to the error of a node that was told of none.
 func explainStart(cfg server.Config, err error) error {
 	n := cfg.Node
-	if codeOf(err) != exitUsage || n.Single || len(n.Seeds) > 0 {
+	if !errors.Is(err, muster.ErrConfig) || n.Single || len(n.Seeds) > 0 {
 		return err
 	}
-	return &hinted{err, `
-How shall this node come to its cluster? Choose one:
-
-  muster serve --single                        found a cluster of one, at once; others join it
-  muster serve --seeds a:2380,b:2380,c:2380    found one together: the same list on a, b and c
-  muster serve --join-only --seeds a:2380      join the cluster that a is a member of
-
-To try things out on this machine alone: muster demo`}
+	return &hinted{err, "To try things out on this machine alone: muster demo"}
 }

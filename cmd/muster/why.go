@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/musterhq/muster/event"
 	"github.com/musterhq/muster/server"
 )
 
@@ -17,7 +18,7 @@ func (a *app) whyCommand() *cobra.Command {
 		Args:  noArgs,
 	}, func(ctx context.Context, f *clientFlags, _ []string) error {
 		var why server.WhyAnswer
-		endpoint, err := f.ask(ctx, "GET", "/v1/why", &why)
+		endpoint, err := f.ask(ctx, "GET", "/v1/why?cluster=1", &why)
 		if err != nil {
 			return err
 		}
@@ -32,7 +33,7 @@ func (a *app) whyCommand() *cobra.Command {
 // explainNode is what status and members show of a node in no cluster.
 func (a *app) explainNode(ctx context.Context, f *clientFlags, endpoint string) error {
 	var why server.WhyAnswer
-	if err := askOne(ctx, "GET", endpoint, "/v1/why", &why); err != nil {
+	if err := askOne(ctx, "GET", endpoint, "/v1/why?cluster=1", &why); err != nil {
 		return err
 	}
 	printWhy(a.out, endpoint, why)
@@ -54,10 +55,21 @@ func printWhy(w io.Writer, endpoint string, why server.WhyAnswer) {
 	}
 	if len(why.Reasons) == 0 {
 		fmt.Fprintln(w, "It waits for nothing.")
-		return
+	} else {
+		printReasons(w, why.Reasons)
 	}
+	switch {
+	case why.LeaderErr != "":
+		fmt.Fprintf(w, "\nThe leader, %s, could not be asked: %s\n", why.Leader, why.LeaderErr)
+	case len(why.LeaderReasons) > 0:
+		fmt.Fprintf(w, "\nThe leader, %s, says:\n", why.Leader)
+		printReasons(w, why.LeaderReasons)
+	}
+}
+
+func printReasons(w io.Writer, reasons []event.Reason) {
 	fmt.Fprintln(w)
-	for _, r := range why.Reasons {
+	for _, r := range reasons {
 		fmt.Fprintf(w, "  - %s\n", r.Text)
 		if r.WayOut != "" {
 			fmt.Fprintf(w, "      way out: %s\n", r.WayOut)
