@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -14,26 +15,44 @@ import (
 // applier carries out commands, one Apply call at a time. It belongs to the
 // goroutine that drives the machine.
 type applier struct {
-	view
-	pend  pending
-	cache metaCache
-	begin int64 // revision before the current command
-	first int   // len(pend.changes) before the current command
-	enc   encoder
+	view         // the whole store
+	disk    view // its tables on disk alone
+	pend    pending
+	recent  recent
+	durable uint64 // index that the tables on disk are at, or later
+	begin   int64  // revision before the current command
+	first   int    // len(pend.changes) before the current command
+	enc     encoder
+}
+
+// attach makes g's database the applier's. Nothing may have been applied to
+// it since it was opened.
+func (a *applier) attach(g *generation) {
+	a.view = view{db: g.db, own: &a.pend}
+	a.disk = view{db: g.db, onDisk: true}
+	a.recent = newRecent(g.state.Load().applied)
 }
 
 // start makes ready for the commands of one Apply call.
-func (a *applier) start(g *generation) {
+func (a *applier) start(g *generation) error {
 	st := g.state.Load()
-	a.db, a.own, a.absent = g.db, &a.pend, true
 	a.rev, a.begin, a.compacted = st.current, st.current, st.compacted
 	a.first = 0
+	if !g.flushed.Swap(false) {
+		return nil
+	}
+	d, err := g.durable()
+	if err != nil {
+		return err
+	}
+	a.recent.flushed(d.applied, st.applied)
+	return nil
 }
 
 // finish forgets the commands, whose bytes are the caller's again.
 func (a *applier) finish() error {
 	a.pend.reset()
-	return a.close()
+	return errors.Join(a.close(), a.disk.close())
 }
 
 // run carries out one command. The reply is set only if it is wanted. An
@@ -151,8 +170,7 @@ func (a *applier) put(p put, wanted bool) (resp *pb.PutResponse, found bool, err
 	return resp, true, a.write(p.key, value, m)
 }
 
-// latest is the newest version of key. Without whole only its meta may be
-// set, and the hot keys' cache can answer.
+// latest is the newest version of key. Without whole only its meta is set.
 func (a *applier) latest(key []byte, whole bool) (item, bool, error) {
 	if whole {
 		return a.get(key, math.MaxInt64)
@@ -160,10 +178,10 @@ func (a *applier) latest(key []byte, whole bool) (item, bool, error) {
 	if c := a.pend.at(key, math.MaxInt64); c != nil {
 		return item{meta: c.meta}, c.meta.Version > 0, nil
 	}
-	if m, ok := a.cache.get(key); ok {
+	if m, ok := a.recent.get(key); ok {
 		return item{meta: m}, m.Version > 0, nil
 	}
-	return a.get(key, math.MaxInt64)
+	return a.disk.get(key, math.MaxInt64)
 }
 
 // write adds a version of key to the current command. key and value must stay

@@ -6,7 +6,6 @@ import (
 	"path"
 	"slices"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -51,9 +50,9 @@ func (s *Store) Durable() (uint64, error) {
 		return 0, err
 	}
 	defer g.release()
-	st, err := readState(g.db, &pebble.IterOptions{OnlyReadGuaranteedDurable: true})
+	st, err := g.durable()
 	if err != nil {
-		return 0, fmt.Errorf("kv: read the durable state of %s: %w", s.dir, err)
+		return 0, fmt.Errorf("kv: %w", err)
 	}
 	return st.applied, nil
 }
@@ -87,7 +86,7 @@ func (s *Store) Restore(dir string, through uint64) error {
 		s.fail(errors.Join(fmt.Errorf("switch to database %s: %w", name, err), g.db.Close()))
 		return s.failure()
 	}
-	s.applier.cache.clear()
+	s.applier.attach(g)
 	s.retire(s.swap(g))
 	return nil
 }
@@ -128,6 +127,7 @@ func (s *Store) found(g *generation, through uint64) error {
 	st := emptyState()
 	st.applied = through
 	var a applier
+	a.attach(g)
 	if err := a.commit(g, st); err != nil {
 		return err
 	}

@@ -52,16 +52,16 @@ func (v *view) holds(cmps []*pb.Compare) (bool, error) {
 // there is none, a missing key counts as one with all revisions 0; but it has
 // no value, so that comparing one is false whatever the operator.
 func (v *view) holdsOne(c *pb.Compare) (bool, error) {
-	holds, any := true, false
+	holds, found := true, false
 	err := v.scan(spanOf(c.GetKey(), c.GetRangeEnd()), v.rev, func(it item) (bool, error) {
-		any = true
+		found = true
 		holds = compareItem(c, it)
 		return holds, nil
 	})
 	if err != nil {
 		return false, err
 	}
-	if !any {
+	if !found {
 		return c.GetTarget() != pb.Compare_VALUE && compareItem(c, item{}), nil
 	}
 	return holds, nil

@@ -48,6 +48,10 @@ func (s *Store) recoverDir() (name string, err error) {
 	if err != nil {
 		return "", err
 	}
+	if _, err := disk.Stat(s.path(name)); err != nil && name != firstDB {
+		return "", fmt.Errorf("%s names the database %s, which is not there: %w; "+
+			"remove the directory whole to have the member fetch the state again", currentFile, name, err)
+	}
 	for _, f := range list {
 		if f == name || !isDBName(f) && f != currentFile+".tmp" {
 			continue
@@ -55,10 +59,6 @@ func (s *Store) recoverDir() (name string, err error) {
 		if err := disk.RemoveAll(s.path(f)); err != nil {
 			return "", fmt.Errorf("remove leftover %s: %w", f, err)
 		}
-	}
-	if _, err := disk.Stat(s.path(name)); err != nil && name != firstDB {
-		return "", fmt.Errorf("%s names the database %s, which is not there: %w; "+
-			"remove the directory whole to have the member fetch the state again", currentFile, name, err)
 	}
 	return name, nil
 }

@@ -16,16 +16,18 @@ type generation struct {
 	name    string // of its directory
 	db      *pebble.DB
 	state   atomic.Pointer[state] // as of the last commit; set by the driving goroutine
+	flushed atomic.Bool           // set when more of it became durable; for the applier
 	readers sync.WaitGroup
 }
 
 // openGeneration opens the database in the store's subdirectory name.
 func (s *Store) openGeneration(name string) (*generation, error) {
-	db, err := pebble.Open(s.path(name), s.pebbleOptions())
+	g := &generation{name: name}
+	db, err := pebble.Open(s.path(name), s.pebbleOptions(g))
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", s.path(name), err)
 	}
-	g := &generation{name: name, db: db}
+	g.db = db
 	st, err := readState(db, nil)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", s.path(name), err), db.Close())
@@ -57,6 +59,15 @@ func readState(db *pebble.DB, opt *pebble.IterOptions) (st *state, err error) {
 		return nil, err
 	}
 	return decodeState(b)
+}
+
+// durable is the state that survives power loss.
+func (g *generation) durable() (*state, error) {
+	st, err := readState(g.db, &pebble.IterOptions{OnlyReadGuaranteedDurable: true})
+	if err != nil {
+		return nil, fmt.Errorf("read the durable state of %s: %w", g.name, err)
+	}
+	return st, nil
 }
 
 // acquire takes hold of the live generation; the caller must release it.

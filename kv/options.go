@@ -17,8 +17,7 @@ import (
 type Options struct {
 	FS            vfs.FS       // nil: the operating system's
 	CacheBytes    int64        // for blocks read from disk; 0: 128 MiB
-	MemTableBytes int64        // written and not yet flushed, of one of up to four tables; 0: 64 MiB
-	HotKeys       int          // keys whose meta the applier remembers; 0: 131072, less than 0: none
+	MemTableBytes int64        // written and not yet flushed, of one of up to four tables; 0: 32 MiB
 	Logger        *slog.Logger // nil: silent
 
 	// Fatal is called, at most once, when the storage engine can't go on and
@@ -35,10 +34,7 @@ func (o Options) withDefaults() Options {
 		o.CacheBytes = 128 << 20
 	}
 	if o.MemTableBytes <= 0 {
-		o.MemTableBytes = 64 << 20
-	}
-	if o.HotKeys == 0 {
-		o.HotKeys = 1 << 17
+		o.MemTableBytes = 32 << 20
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -46,8 +42,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// pebbleOptions are those of one database. The cache is shared by all.
-func (s *Store) pebbleOptions() *pebble.Options {
+// pebbleOptions are those of g's database. The cache is shared by all.
+func (s *Store) pebbleOptions(g *generation) *pebble.Options {
 	o := &pebble.Options{
 		FS:                          s.opt.FS,
 		Cache:                       s.cache,
@@ -61,7 +57,10 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		LBaseMaxBytes:               64 << 20,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, max(1, min(4, runtime.GOMAXPROCS(0)/2)) },
 		Logger:                      engineLog{s},
-		EventListener:               &pebble.EventListener{BackgroundError: s.backgroundError},
+		EventListener: &pebble.EventListener{
+			BackgroundError: s.backgroundError,
+			FlushEnd:        func(pebble.FlushInfo) { g.flushed.Store(true) },
+		},
 	}
 	for i := range o.Levels {
 		o.Levels[i].BlockSize = 16 << 10

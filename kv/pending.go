@@ -30,12 +30,19 @@ type pending struct {
 }
 
 func (p *pending) reset() {
+	if cap(p.changes) > maxKeptChanges {
+		*p = pending{}
+		return
+	}
 	clear(p.changes) // let go of the commands
 	p.changes = p.changes[:0]
 	clear(p.newest)
 	p.order = p.order[:0]
 	p.arena.reset()
 }
+
+// maxKeptChanges bounds the memory that is kept from one call for the next.
+const maxKeptChanges = 64 << 10
 
 // text makes a map key of b without a copy. b must stay as it is for as long
 // as the map holds it, which here is until reset.
@@ -110,12 +117,17 @@ func (p *pending) within(s span) []int32 {
 // arena hands out byte slices that live until reset, in few allocations.
 type arena struct{ block []byte }
 
-const arenaBlock = 64 << 10
+// The blocks of an arena double from the one size to the other, in bytes.
+const (
+	minArenaBlock = 1 << 10
+	maxArenaBlock = 64 << 10
+)
 
 // clone copies b. It is never nil.
 func (a *arena) clone(b []byte) []byte {
 	if cap(a.block)-len(a.block) < len(b) {
-		a.block = make([]byte, 0, max(arenaBlock, len(b)))
+		size := min(max(2*cap(a.block), minArenaBlock), maxArenaBlock)
+		a.block = make([]byte, 0, max(size, len(b)))
 	}
 	n := len(a.block)
 	a.block = append(a.block, b...)
@@ -124,7 +136,7 @@ func (a *arena) clone(b []byte) []byte {
 
 // reset makes the newest block free for use again.
 func (a *arena) reset() {
-	if cap(a.block) > arenaBlock {
+	if cap(a.block) > maxArenaBlock {
 		a.block = nil
 	}
 	a.block = a.block[:0]

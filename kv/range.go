@@ -121,25 +121,20 @@ func (c *collector) visit(it item) (bool, error) {
 
 // keep copies it, a slab of keys at a time once there are several.
 func (c *collector) keep(it item) {
-	var kv *mvccpb.KeyValue
-	if len(c.kvs) == 0 {
-		kv = &mvccpb.KeyValue{}
-		kv.Key, kv.Value = bytes.Clone(it.key), nil
-	} else {
-		if len(c.slab) == 0 {
-			c.slab = make([]mvccpb.KeyValue, min(256, 2*len(c.kvs)))
-		}
-		kv, c.slab = &c.slab[0], c.slab[1:]
-		kv.Key = c.bytes.clone(it.key)
+	if len(c.slab) == 0 {
+		c.slab = make([]mvccpb.KeyValue, min(256, max(1, 2*len(c.kvs))))
 	}
+	kv := &c.slab[0]
+	c.slab = c.slab[1:]
+	clone := c.bytes.clone
+	if len(c.kvs) == 0 { // most ranges are of one key
+		clone = bytes.Clone
+	}
+	kv.Key = clone(it.key)
 	kv.CreateRevision, kv.ModRevision, kv.Version = it.meta.Create, it.mod, it.meta.Version
 	if !c.req.GetKeysOnly() || c.req.GetSortTarget() == pb.RangeRequest_VALUE {
 		kv.Lease = it.meta.Lease
-		if len(c.kvs) == 0 {
-			kv.Value = bytes.Clone(it.value)
-		} else {
-			kv.Value = c.bytes.clone(it.value)
-		}
+		kv.Value = clone(it.value)
 	}
 	c.kvs = append(c.kvs, kv)
 }

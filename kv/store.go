@@ -78,9 +78,7 @@ func (s *Store) Open(dir string) (applied uint64, err error) {
 		s.cache.Unref()
 		return 0, fmt.Errorf("kv: %w", err)
 	}
-	if s.opt.HotKeys > 0 {
-		s.applier.cache = newMetaCache(s.opt.HotKeys)
-	}
+	s.applier.attach(g)
 	s.swap(g)
 	return g.state.Load().applied, nil
 }
@@ -108,12 +106,14 @@ func (s *Store) apply(g *generation, through uint64, entries []statemachine.Entr
 	if at := g.state.Load().applied; through < at || len(entries) > 0 && entries[0].Index <= at {
 		return nil, fmt.Errorf("apply through %d: the state is at index %d already", through, at)
 	}
-	a.start(g)
 	defer func() {
 		if ferr := a.finish(); err == nil && ferr != nil {
 			results, err = nil, ferr
 		}
 	}()
+	if err := a.start(g); err != nil {
+		return nil, err
+	}
 	results = make([]statemachine.Result, len(entries))
 	for i, e := range entries {
 		reply, err := a.run(e)
@@ -140,7 +140,7 @@ func (a *applier) commit(g *generation, st *state) error {
 	}
 	for i := range a.pend.changes {
 		c := &a.pend.changes[i]
-		a.cache.put(c.key, c.meta)
+		a.recent.put(c.key, c.meta)
 	}
 	g.state.Store(st)
 	return nil
@@ -223,6 +223,6 @@ func (s *Store) Close() error {
 	ferr := s.flush(g)
 	err := g.db.Close()
 	s.cache.Unref()
-	s.applier.cache.clear()
+	s.applier = applier{}
 	return errors.Join(ferr, err)
 }

@@ -28,7 +28,7 @@ type view struct {
 	own       *pending // nil for readers
 	rev       int64    // newest main revision that may be read
 	compacted int64    // older ones than this may not
-	absent    bool     // keys looked up are often absent: worth the last level's filters
+	onDisk    bool     // see what is durable only, and expect most keys to be absent
 
 	point *pebble.Iterator // for get; opened on first use
 	seek  []byte           // scratch
@@ -53,7 +53,7 @@ func (v *view) get(key []byte, rev int64) (item, bool, error) {
 		}
 	}
 	if v.point == nil {
-		it, err := v.db.NewIter(&pebble.IterOptions{UseL6Filters: v.absent})
+		it, err := v.db.NewIter(&pebble.IterOptions{OnlyReadGuaranteedDurable: v.onDisk, UseL6Filters: v.onDisk})
 		if err != nil {
 			return item{}, false, fmt.Errorf("read key %q: %w", key, err)
 		}
