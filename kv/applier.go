@@ -15,14 +15,13 @@ import (
 // applier carries out commands, one Apply call at a time. It belongs to the
 // goroutine that drives the machine.
 type applier struct {
-	view         // the whole store
-	disk    view // its tables on disk alone
-	pend    pending
-	recent  recent
-	durable uint64 // index that the tables on disk are at, or later
-	begin   int64  // revision before the current command
-	first   int    // len(pend.changes) before the current command
-	enc     encoder
+	view        // the whole store
+	disk   view // its tables on disk alone
+	pend   pending
+	recent recent
+	begin  int64 // revision before the current command
+	first  int   // len(pend.changes) before the current command
+	enc    encoder
 }
 
 // attach makes g's database the applier's. Nothing may have been applied to

@@ -295,7 +295,8 @@ func random(t *testing.T, seed uint64) string {
 
 func TestDeterministic(t *testing.T) {
 	for seed := range uint64(20) {
-		if random(t, seed) != random(t, seed) {
+		first, second := random(t, seed), random(t, seed)
+		if first != second {
 			t.Fatalf("seed %d: images differ between two runs", seed)
 		}
 	}

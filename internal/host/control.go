@@ -247,6 +247,9 @@ func (h *Host) Change(ctx context.Context, steps []wire.Step, why string) (wire.
 		select {
 		case <-time.After(h.cfg.Heartbeat):
 		case <-h.ctx.Done():
+			if unknown {
+				return last, fmt.Errorf("%w: %w", ErrUnknownOutcome, h.stoppedErr())
+			}
 			return last, h.stoppedErr()
 		case <-ctx.Done():
 			if unknown {

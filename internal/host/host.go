@@ -103,7 +103,6 @@ type loopState struct {
 	hints   map[cluster.NodeID]string // addresses from Hellos, newer than the membership's
 	asking  bool                      // an announcement of this member's own is on its way
 	shots   shots
-	told    string // the forming reasons told last
 }
 
 // State is the durable document of a node.
@@ -202,7 +201,7 @@ func (h *Host) end() {
 	for _, c := range h.cfg.Owned {
 		errs = append(errs, c.Close())
 	}
-	if cause == errClosed {
+	if errors.Is(cause, errClosed) {
 		cause = nil
 	} else {
 		errs = nil // the cause says it all; what follows from it doesn't help
@@ -222,7 +221,7 @@ func (h *Host) end() {
 
 // stopped is what callers are told once the host has ended.
 func stopped(cause error) error {
-	if cause == nil || cause == errClosed {
+	if cause == nil || errors.Is(cause, errClosed) {
 		return ErrStopped
 	}
 	return fmt.Errorf("%w: %w", ErrStopped, cause)
@@ -235,7 +234,7 @@ func (h *Host) stoppedErr() error { return stopped(context.Cause(h.ctx)) }
 func (h *Host) Close() error {
 	h.cancel(errClosed)
 	<-h.done
-	if context.Cause(h.ctx) == errClosed {
+	if errors.Is(context.Cause(h.ctx), errClosed) {
 		return h.err
 	}
 	return nil

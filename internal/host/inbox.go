@@ -81,7 +81,9 @@ func (b *inbox) close() inputs {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
-	return b.in
+	in := b.in
+	b.in = inputs{} // the loop, which may be on its last round, must not take it too
+	return in
 }
 
 // call has the loop run f; false when it has ended.

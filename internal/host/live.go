@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -138,6 +139,9 @@ func (h *Host) Ready(ctx context.Context) error {
 // Remove removes a member for good.
 func (h *Host) Remove(ctx context.Context, id cluster.NodeID) error {
 	reply, err := h.Change(ctx, []wire.Step{{Op: wire.OpRemove, Member: cluster.Member{ID: id}}}, "asked for")
+	if id == h.cfg.Self.NodeID && errors.Is(context.Cause(h.ctx), ErrRemoved) {
+		return nil // it heard of it before the answer came
+	}
 	if err != nil || id != h.cfg.Self.NodeID {
 		return err
 	}

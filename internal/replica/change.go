@@ -14,10 +14,10 @@ import (
 // changes are the membership changes that wait for the leader, which this
 // member is, and the one that is in the log and not applied yet.
 type changes struct {
-	queue    []change
-	inflight *change
-	index    uint64 // of the one in flight
-	serial   uint64 // numbers the leader's own changes
+	queue     []change
+	inflight  *change
+	index     uint64 // of the one in flight
+	inherited bool   // this term began with changes of older terms in the log, not known to be committed
 }
 
 type change struct {
@@ -144,6 +144,15 @@ func (r *Replica) losesVote(c wire.Change) bool {
 	})
 }
 
+// mayLoseVote says whether a change that takes this leader's vote may be on its
+// way although it gives way before its own: one that a former leader proposed.
+// It proposes nothing more then, so that its log ends with that change and
+// doesn't keep its successor, who has that too, from being elected.
+func (r *Replica) mayLoseVote() bool {
+	inherited := r.changes.inherited && r.applied < r.termStart
+	return inherited || !slices.Contains(r.conf.GetVoters(), uint64(r.cfg.Self.ID))
+}
+
 // giveWay hands leadership over before a change that takes this leader's vote.
 // Such a change is carried out by a leader that stays a voter: when the old
 // leader steps down, it may be the only one with the end of the log, and its
@@ -157,9 +166,14 @@ func (r *Replica) giveWay(head *change, c wire.Change) (wire.Change, *wire.Chang
 	case to == 0 || head.offered > 0 && r.tick-head.offered > uint64(2*r.cfg.ElectionTicks):
 		return c, &wire.ChangeReply{Status: wire.ChangeRefused, Index: r.applied, Code: "no_candidate",
 			Reason: "this member leads, and no other voter takes leadership over from it"}
-	case head.offered == 0:
+	}
+	if head.offered == 0 {
 		head.offered = r.tick
-		r.raft.TransferLeader(uint64(to))
+	}
+	if !r.handingOver() {
+		// Again, when it came to nothing: one that was promoted just now may
+		// not know yet that it can be elected.
+		r.handOver(to)
 	}
 	return wire.Change{}, nil
 }

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 
@@ -45,6 +46,23 @@ func (w *world) join(id cluster.NodeID) *node {
 	l.want(token, wire.ChangeApplied, "")
 	n.start()
 	return n
+}
+
+// stir takes some steps, in an order that depends on the seed; no time passes.
+func (w *world) stir(steps int) {
+	for range steps {
+		n := w.nodes[w.ids[w.rng.IntN(len(w.ids))]]
+		switch {
+		case len(w.pool) > 0 && w.rng.IntN(2) == 0:
+			p := w.pool[0]
+			w.pool = w.pool[1:]
+			w.deliver(p)
+		case n.up() && len(n.appends) > 0 && w.rng.IntN(2) == 0:
+			n.append()
+		case n.up() && len(n.applies) > 0:
+			n.apply()
+		}
+	}
 }
 
 // level says whether the node holds all that the leader does.
@@ -213,18 +231,16 @@ func TestPromoteThenDie(t *testing.T) {
 			}
 			w.join(3)
 			w.until("the promotion begins", func() bool { return len(l.rep.conf.GetVoters()) == 3 || l.rep.changes.inflight != nil })
-			for range dies {
-				w.finishOne()
-				if len(w.pool) > 0 {
-					p := w.pool[0]
-					w.pool = w.pool[1:]
-					w.deliver(p)
-				}
-			}
+			w.stir(dies)
 			w.nodes[3].crash()
 			w.until("the joint configuration is left", func() bool { return len(l.rep.conf.GetVoters()) == 3 && !l.rep.joint() })
 			id := l.proposeBytes([]byte("x"))
 			w.until("a write goes on", func() bool { return w.truth.requests[id] > 0 })
+			for index, enc := range w.truth.members {
+				if n := bytes.Count(enc, []byte(`"role":"voter"`)); n != 1 && n != 3 {
+					t.Fatalf("%d voters at index %d", n, index)
+				}
+			}
 		})
 	}
 }
@@ -246,14 +262,7 @@ func TestLeaderCrashInJoint(t *testing.T) {
 				}
 			}
 			l.change(c)
-			for range dies {
-				w.finishOne()
-				if len(w.pool) > 0 {
-					p := w.pool[0]
-					w.pool = w.pool[1:]
-					w.deliver(p)
-				}
-			}
+			w.stir(dies)
 			l.crash()
 			w.until("a settled cluster without it", func() bool {
 				n := w.leader()
@@ -287,18 +296,11 @@ func TestRemoveLeaderSelfLastVoter(t *testing.T) {
 // forget it in a crash, and must still be able to go on alone.
 func TestRemoveOneOfTwo(t *testing.T) {
 	for _, gone := range []cluster.NodeID{1, 2} {
-		for dies := range 60 {
+		for dies := range 80 {
 			t.Run(fmt.Sprintf("gone=%d,after=%d", gone, dies), func(t *testing.T) {
 				w := newWorld(t, uint64(dies), 2, 3)
 				w.elect(1).change(remove(gone))
-				for range dies {
-					w.finishOne()
-					if len(w.pool) > 0 {
-						p := w.pool[0]
-						w.pool = w.pool[1:]
-						w.deliver(p)
-					}
-				}
+				w.stir(dies)
 				w.pool = nil
 				for _, n := range w.nodes {
 					if n.up() {
@@ -327,6 +329,37 @@ func (w *world) removeUntilGone(id cluster.NodeID) {
 		}
 		return l.rep.leads() && l.self.ID != id && l.rep.applied == l.rep.last
 	})
+}
+
+// A leader never takes its own vote: it hands leadership over, and whoever
+// leads then carries the change out.
+func TestLeaderKeepsItsVote(t *testing.T) {
+	w := newWorld(t, 12, 3, 3)
+	l := w.elect(1)
+	c := wire.Change{Request: "demote", Steps: []wire.Step{{Op: wire.OpDemote, Member: cluster.Member{ID: 1}}}}
+	token := l.change(c)
+	w.settle()
+	l.want(token, wire.ChangePending, "not_leader")
+	n := w.leader()
+	if n == nil || n == l || len(l.rep.membership.Voters()) != 3 {
+		t.Fatalf("it did not give way\n%s", w)
+	}
+	again := n.change(c)
+	w.settle()
+	n.want(again, wire.ChangeApplied, "")
+
+	// Nobody takes it: refused, not tried for ever.
+	w = newWorld(t, 13, 3, 3)
+	l = w.elect(1)
+	w.lose = lost(raftpb.MsgTimeoutNow)
+	token = l.change(c)
+	w.ticks(20)
+	l.want(token, wire.ChangeRefused, "no_candidate")
+	id := l.proposeBytes([]byte("x"))
+	w.settle()
+	if w.truth.requests[id] == 0 {
+		t.Fatal("writes don't go on")
+	}
 }
 
 // Two removals that wait together are both carried out.

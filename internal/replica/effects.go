@@ -39,6 +39,7 @@ type Append struct {
 	Snapshot  *raftpb.Snapshot  // not nil: the log begins after it, and the machine is restored from its image before the job is done
 	Sync      bool              // must survive power loss before it is done
 	Durable   []Outgoing        // to be sent once it is done
+	confirms  bool              // that a configuration is committed; see Replica.confirms
 	self      []*raftpb.Message // stepped by Appended
 }
 

@@ -14,11 +14,12 @@ import (
 
 // peers is what a leader watches of the others.
 type peers struct {
-	heard map[cluster.NodeID]*heard
-	added map[cluster.NodeID]uint64 // tick at which this leader added a learner
-	began uint64                    // tick at which the term began
-	why   roster.Why                // of the last plan
-	plan  uint64                    // numbers the planner's changes of this term
+	heard   map[cluster.NodeID]*heard
+	added   map[cluster.NodeID]uint64 // tick at which this leader added a learner
+	began   uint64                    // tick at which the term began
+	offered uint64                    // tick at which leadership was offered last; 0: never
+	why     roster.Why                // of the last plan
+	plan    uint64                    // numbers the planner's changes of this term
 }
 
 // heard is one peer's life as the leader sees it, in ticks of this member.
@@ -190,6 +191,18 @@ func (r *Replica) Transfer(to cluster.NodeID) *event.Reason {
 	case best.Member.ID == 0:
 		return &event.Reason{Code: "no_candidate", Text: fmt.Sprintf("%s is no active voter", to), Peer: to}
 	}
-	r.raft.TransferLeader(uint64(best.Member.ID))
+	r.handOver(best.Member.ID)
 	return nil
+}
+
+func (r *Replica) handOver(to cluster.NodeID) {
+	r.peers.offered = r.tick
+	r.raft.TransferLeader(uint64(to))
+}
+
+// handingOver says whether leadership is on its way to another. Raft gives up
+// after an election timeout.
+func (r *Replica) handingOver() bool {
+	return r.peers.offered > 0 && r.tick-r.peers.offered <= uint64(r.cfg.ElectionTicks) &&
+		r.raft.BasicStatus().LeadTransferee != raft.None
 }

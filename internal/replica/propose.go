@@ -126,7 +126,7 @@ func (r *Replica) flush() {
 // commands then share one entry and one sync.
 func (r *Replica) proposeGroup() {
 	p := &r.proposals
-	if len(p.waiting) == 0 || r.appends >= r.cfg.MaxAppends || r.basic.LeadTransferee != raft.None {
+	if len(p.waiting) == 0 || r.appends >= r.cfg.MaxAppends || r.mayLoseVote() || r.handingOver() {
 		return
 	}
 	n, size := r.groupLen(p.waiting)

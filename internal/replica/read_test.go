@@ -28,6 +28,13 @@ func TestSoleVoterReadsNothingStale(t *testing.T) {
 		l.append()
 	}
 	early := l.read()
+	l.rep.Step(&raftpb.Message{ // a learner's question
+		Type: raftpb.MsgReadIndex.Enum(), From: new(uint64(2)), To: new(uint64(1)), Entries: []*raftpb.Entry{{Data: make([]byte, 8)}},
+	})
+	l.drain()
+	if len(w.pool) > 0 {
+		t.Fatal("a learner was answered before anything was committed in the term")
+	}
 	if len(l.seen.reads) > 0 {
 		t.Fatalf("released %v before anything was committed in the term", l.seen.reads)
 	}

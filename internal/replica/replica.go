@@ -38,12 +38,15 @@ type Replica struct {
 	applied    uint64
 	tick       uint64
 
-	basic     raft.BasicStatus // as of the last drain
+	basic     raft.BasicStatus // as of the last drain; only hard and soft state
 	termStart uint64           // leader: index of the first entry of its term; 0: not leader
 	last      uint64           // index of the last entry, stable or not
 	appends   int              // Appends with entries that are not done
 	applies   int              // Applys that are not done
 	held      *raftpb.Message  // MsgSnap that waits for them
+
+	confs      []uint64 // indexes of configuration changes in the log, not known to be committed; ascending
+	confirming int      // Appends that make it durable that one is committed; nothing is sent before they are done
 
 	proposals proposals
 	reads     reads
@@ -103,7 +106,27 @@ func New(cfg Config, log Log, newest *raftpb.Snapshot) (*Replica, error) {
 	r.raft = node
 	r.last = log.LastIndex()
 	r.basic = node.BasicStatus()
+	if r.confs, err = uncommittedConfs(log, r.basic.GetCommit()); err != nil {
+		return nil, fmt.Errorf("start raft: %w", err)
+	}
 	return r, nil
+}
+
+// uncommittedConfs lists the configuration changes above the commit index.
+func uncommittedConfs(log Log, commit uint64) (confs []uint64, err error) {
+	for next := commit + 1; next <= log.LastIndex(); {
+		entries, err := log.Entries(next, log.LastIndex()+1, 1<<20)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			if isConfChange(e) {
+				confs = append(confs, e.GetIndex())
+			}
+		}
+		next += uint64(len(entries))
+	}
+	return confs, nil
 }
 
 // EncodeMembership is the Data of a snapshot message.
@@ -223,6 +246,9 @@ func (r *Replica) Appended(a Append) error {
 	if len(a.Entries) > 0 {
 		r.appends--
 	}
+	if a.confirms {
+		r.confirming--
+	}
 	if a.Snapshot != nil {
 		if err := r.adopt(a.Snapshot); err != nil {
 			return err
@@ -268,7 +294,9 @@ func (r *Replica) Effects() Effects {
 		r.flush()
 	}
 	r.releaseReads()
-	r.out.Send = r.sends.take()
+	if r.confirming == 0 {
+		r.out.Send = r.sends.take()
+	}
 	if r.storage.wanted {
 		r.out.TakeSnapshot = true
 	}
@@ -281,18 +309,17 @@ func (r *Replica) ready(rd raft.Ready) {
 	if !raft.IsEmptySnap(rd.Snapshot) {
 		r.last = rd.Snapshot.GetMetadata().GetIndex()
 	}
-	r.follow(rd.Entries)
+	r.follow(rd)
 	for _, s := range rd.ReadStates {
 		r.readState(s)
 	}
-	// That a configuration is committed must survive: a member that forgot it
-	// may need the votes of those whom it leaves out.
-	sync := slices.ContainsFunc(rd.CommittedEntries, isConfChange)
+	sync := r.confirms(rd)
 	for _, m := range rd.Messages {
 		switch m.GetTo() {
 		case raft.LocalAppendThread:
-			r.out.Append = append(r.out.Append, r.appendJob(m, rd.MustSync || sync))
-			sync = false
+			a := r.appendJob(m, rd.MustSync || sync)
+			a.confirms, sync = sync, false
+			r.out.Append = append(r.out.Append, a)
 		case raft.LocalApplyThread:
 			r.applies++
 			r.out.Apply = append(r.out.Apply, Apply{Entries: m.GetEntries(), self: m.GetResponses()})
@@ -301,8 +328,34 @@ func (r *Replica) ready(rd raft.Ready) {
 		}
 	}
 	if sync {
-		r.out.Append = append(r.out.Append, Append{Sync: true})
+		r.out.Append = append(r.out.Append, Append{Sync: true, confirms: true})
 	}
+}
+
+// confirms says whether a configuration change is committed by now. That has to
+// be durable here before anybody else is told. Raft v3 follows a configuration
+// from when it is applied, and so from when it is known to be committed: when a
+// leader forgot that in a crash, it would need the votes of members that the
+// change left out; these may remember, hold a longer log than its own, and
+// never campaign again.
+func (r *Replica) confirms(rd raft.Ready) bool {
+	if len(rd.Entries) > 0 {
+		first := rd.Entries[0].GetIndex()
+		r.confs = slices.DeleteFunc(r.confs, func(i uint64) bool { return i >= first }) // overwritten
+		for _, e := range rd.Entries {
+			if isConfChange(e) {
+				r.confs = append(r.confs, e.GetIndex())
+			}
+		}
+	}
+	n := len(r.confs)
+	commit := r.basic.GetCommit()
+	r.confs = slices.DeleteFunc(r.confs, func(i uint64) bool { return i <= commit })
+	if len(r.confs) == n && !slices.ContainsFunc(rd.CommittedEntries, isConfChange) {
+		return false
+	}
+	r.confirming++
+	return true
 }
 
 func isConfChange(e *raftpb.Entry) bool { return e.GetType() == raftpb.EntryConfChangeV2 }
@@ -336,18 +389,23 @@ func (r *Replica) send(m *raftpb.Message) {
 	r.sends.raft(m)
 }
 
-// follow notices a new leader or term; entries are those about to be appended.
-func (r *Replica) follow(entries []*raftpb.Entry) {
-	if n := len(entries); n > 0 {
-		r.last = entries[n-1].GetIndex()
+// follow notices a new leader or term.
+func (r *Replica) follow(rd raft.Ready) {
+	if n := len(rd.Entries); n > 0 {
+		r.last = rd.Entries[n-1].GetIndex()
 	}
 	was := r.basic
-	r.basic = r.raft.BasicStatus()
+	if rd.SoftState != nil {
+		r.basic.SoftState = *rd.SoftState
+	}
+	if rd.HardState != nil {
+		r.basic.HardState = rd.HardState
+	}
 	now := r.basic
 	if now.RaftState != raft.StateLeader {
 		r.termStart = 0
 	} else if was.RaftState != raft.StateLeader || was.GetTerm() != now.GetTerm() {
-		r.startTerm(entries)
+		r.startTerm(rd.Entries)
 	}
 	if was.Lead == now.Lead && was.GetTerm() == now.GetTerm() {
 		return
@@ -376,6 +434,7 @@ func (r *Replica) startTerm(entries []*raftpb.Entry) {
 		panic(fmt.Sprintf("replica: leader of term %d without an entry of that term", r.basic.GetTerm()))
 	}
 	r.proposals.led, r.proposals.forwarded = r.basic.GetTerm(), map[cluster.NodeID]uint64{}
+	r.changes.inherited = len(r.confs) > 0
 	r.peers.startTerm(r.tick)
 }
 
@@ -387,6 +446,7 @@ func (r *Replica) leads() bool {
 
 // stepDown gives back what only a leader could have carried out.
 func (r *Replica) stepDown() {
+	r.peers.why = nil
 	r.abandonChanges()
 	r.rejectForeign()
 }

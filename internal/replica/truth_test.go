@@ -122,6 +122,15 @@ func (x *truth) roles(n *node) {
 	if len(conf.GetVoters()) != len(n.rep.membership.Voters()) {
 		n.w.t.Fatalf("%s holds %v for voters, raft's configuration is %v", n.self.Name, n.rep.membership.Voters(), conf)
 	}
+	if n.restoring {
+		return // raft has taken over a snapshot's already
+	}
+	in := n.rep.raft.Status().Config
+	for i, want := range [][]uint64{conf.GetVoters(), conf.GetVotersOutgoing()} {
+		if have := in.Voters[i].Slice(); !slices.Equal(slices.Sorted(slices.Values(want)), have) {
+			n.w.t.Fatalf("%s was told that %v vote, for raft it is %v", n.self.Name, want, have)
+		}
+	}
 }
 
 // effects checks what a node says to its clients.

@@ -41,19 +41,20 @@ type packet struct {
 
 // node is one member's body: its disk, and what its stages have in hand.
 type node struct {
-	w       *world
-	self    cluster.Member
-	rep     *Replica // nil: down
-	boot    uint64
-	log     *memLog
-	image   *raftpb.Snapshot // newest; nil: none
-	machine uint64           // applied index of the machine
-	appends []Append         // at the log writer
-	applies []Apply          // at the applier
-	wanted  bool             // an image is to be taken
-	gone    *cluster.Tombstone
-	seen    seenEffects
-	token   uint64
+	w         *world
+	self      cluster.Member
+	rep       *Replica // nil: down
+	boot      uint64
+	log       *memLog
+	image     *raftpb.Snapshot // newest; nil: none
+	machine   uint64           // applied index of the machine
+	appends   []Append         // at the log writer
+	applies   []Apply          // at the applier
+	wanted    bool             // an image is to be taken
+	gone      *cluster.Tombstone
+	restoring bool // a snapshot waits for what is at the applier
+	seen      seenEffects
+	token     uint64
 }
 
 // seenEffects is what a test may look at: all that a replica has said so far.
@@ -144,7 +145,7 @@ func (n *node) start() {
 
 // crash loses all that is not durable.
 func (n *node) crash() {
-	n.rep, n.appends, n.applies, n.wanted = nil, nil, nil, false
+	n.rep, n.appends, n.applies, n.wanted, n.restoring = nil, nil, nil, false, false
 	n.log.hs = n.log.synced
 }
 
@@ -280,6 +281,10 @@ func (n *node) append() {
 		n.w.t.Fatal(err)
 	}
 	n.drain()
+	if a.Snapshot != nil && n.up() {
+		n.restoring = slices.ContainsFunc(n.appends, func(a Append) bool { return a.Snapshot != nil })
+		n.w.truth.applied(n)
+	}
 }
 
 // apply finishes the applier's first job.
@@ -287,6 +292,7 @@ func (n *node) apply() {
 	a := n.applies[0]
 	n.applies = n.applies[1:]
 	n.w.truth.applying(n, a)
+	n.restoring = n.rep.held != nil
 	if err := n.rep.Applied(a); err != nil {
 		n.w.t.Fatal(err)
 	}

@@ -4,8 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/musterhq/muster/cluster"
 	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/musterhq/muster/cluster"
 )
 
 // Meta says what state an image holds.

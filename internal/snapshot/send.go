@@ -11,8 +11,9 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/musterhq/muster/internal/wire"
 	"golang.org/x/time/rate"
+
+	"github.com/musterhq/muster/internal/wire"
 )
 
 // SendOptions says how an image is sent.

@@ -15,8 +15,9 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
-	"github.com/musterhq/muster/internal/wire"
 	"golang.org/x/time/rate"
+
+	"github.com/musterhq/muster/internal/wire"
 )
 
 func TestRoundTrip(t *testing.T) {

@@ -12,9 +12,10 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/musterhq/muster/cluster"
 	"go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/goleak"
+
+	"github.com/musterhq/muster/cluster"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

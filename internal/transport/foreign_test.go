@@ -12,8 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/musterhq/muster/internal/wire"
 	"google.golang.org/grpc"
+
+	"github.com/musterhq/muster/internal/wire"
 )
 
 // Whoever answers but is no muster peer is named as well as can be.

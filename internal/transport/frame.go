@@ -3,10 +3,12 @@ package transport
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
-	"github.com/musterhq/muster/internal/wire"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/musterhq/muster/internal/wire"
 )
 
 const (
@@ -108,8 +110,8 @@ func (e *tooLargeError) Error() string {
 }
 
 func isTooLarge(err error) bool {
-	_, ok := err.(*tooLargeError)
-	return ok
+	var large *tooLargeError
+	return errors.As(err, &large)
 }
 
 // frameReader reads frames with a buffer that grows to fit and is used again.

@@ -7,10 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/musterhq/muster/cluster"
-	"github.com/musterhq/muster/internal/wire"
 	"go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/goleak"
+
+	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/internal/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -200,7 +200,7 @@ func (p *peer) pump(c *conn, addr string) error {
 			err = why
 		}
 	default:
-		<-broken
+		_ = <-broken // what Close did to it
 	}
 	return err
 }

@@ -3,8 +3,9 @@ package transport
 import (
 	"time"
 
-	"github.com/musterhq/muster/internal/wire"
 	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/musterhq/muster/internal/wire"
 )
 
 // item is one batch that waits.

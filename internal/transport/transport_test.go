@@ -12,9 +12,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.etcd.io/raft/v3/raftpb"
+
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/internal/wire"
-	"go.etcd.io/raft/v3/raftpb"
 )
 
 func TestMessagesArriveInOrder(t *testing.T) {

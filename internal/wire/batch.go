@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/musterhq/muster/cluster"
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/musterhq/muster/cluster"
 )
 
 // Forward carries a follower's waiting proposals to its leader, once.
@@ -111,17 +112,19 @@ func (out *Batch) add(tag byte, item []byte) error {
 			return fmt.Errorf("%w: short forward", ErrCorruptBatch)
 		}
 		f := Forward{Term: binary.LittleEndian.Uint64(item)}
+		oneGroup := true
 		own := append([]byte{byte(EntryCommands)}, item[8:]...)
 		if err := ReadCommands(own, func(id RequestID, cmd []byte) {
 			if len(f.Cmds) == 0 {
 				f.First = id
 			}
+			oneGroup = oneGroup && id == RequestID{f.First.Origin, f.First.Seq + uint64(len(f.Cmds))}
 			f.Cmds = append(f.Cmds, cmd)
 		}); err != nil {
 			return fmt.Errorf("%w: forward: %w", ErrCorruptBatch, err)
 		}
-		if len(f.Cmds) == 0 {
-			return fmt.Errorf("%w: empty forward", ErrCorruptBatch)
+		if len(f.Cmds) == 0 || !oneGroup {
+			return fmt.Errorf("%w: a forward is one group of commands", ErrCorruptBatch)
 		}
 		out.Forwards = append(out.Forwards, f)
 	case itemReject:
@@ -131,6 +134,9 @@ func (out *Batch) add(tag byte, item []byte) error {
 		r := ForwardReject{Count: binary.LittleEndian.Uint64(item[16:]), Overloaded: item[24] == 1}
 		r.First.Origin = cluster.NodeID(binary.LittleEndian.Uint64(item))
 		r.First.Seq = binary.LittleEndian.Uint64(item[8:])
+		if r.Count == 0 || r.Count > MaxFrame {
+			return fmt.Errorf("%w: reject of %d commands", ErrCorruptBatch, r.Count)
+		}
 		out.Rejects = append(out.Rejects, r)
 	default:
 		return fmt.Errorf("%w: unknown item %d", ErrCorruptBatch, tag)
