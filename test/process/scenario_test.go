@@ -238,7 +238,7 @@ func TestRemoveLeaderSelfLastVoter(t *testing.T) {
 	n1.start()
 	ready(t, 10*time.Second, n1)
 	out, code := muster(t, "leave", "--endpoint", n1.client)
-	if code == 0 || !strings.Contains(out, "last voter") {
+	if code == 0 || !strings.Contains(out, "only voter") {
 		t.Fatalf("exit %d:\n%s", code, out)
 	}
 	put(t, dial(t, n1), "a", "b")
