@@ -279,6 +279,7 @@ func TestTransfer(t *testing.T) {
 		ctx := t.Context()
 		c := formed(t, mustertest.Options{})
 		for _, to := range []string{"n2", "n3", "n1", "n3"} {
+			time.Sleep(500 * time.Millisecond) // a new leader offers it to those that it has heard of
 			if err := c.Member("n2").Transfer(ctx, id(c.Member(to))); err != nil {
 				t.Fatalf("transfer to %s: %v", to, err)
 			}
