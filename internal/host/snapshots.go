@@ -288,8 +288,8 @@ func (h *Host) offer(peer wire.Hello, img *snapshot.Image, release func(), messa
 		h.log.Warn("a snapshot came with a message that doesn't fit it", "peer", peer.Self.NodeID, "index", img.Index)
 		release()
 		return
-	case h.rep == nil || h.shots.busy:
-		release() // the leader sends again what it still finds missing
+	case h.rep == nil || h.shots.busy || h.shots.coming != nil && img.Index < h.shots.coming.Index:
+		release() // overtaken; the leader sends again what it still finds missing
 		return
 	}
 	if h.shots.coming != nil && h.shots.coming.Index == img.Index {
