@@ -18,6 +18,45 @@ type appendJob struct {
 	compact uint64 // forget entries through here
 }
 
+// appendLater gives an append to the appender. What has nothing to write is
+// done at once, when nothing before it is still being written; it says so then.
+//
+// A commit index is no reason to write: it is not needed after a crash, only
+// useful, and goes with the next write that is.
+func (h *Host) appendLater(a replica.Append) (done bool) {
+	if len(a.Entries) > 0 || a.Snapshot != nil || a.Sync {
+		if a.HardState == nil {
+			a.HardState = h.commit
+		}
+		h.commit = nil
+	} else if a.HardState != nil {
+		h.commit, a.HardState = a.HardState, nil
+	}
+	if h.writing == 0 && a.HardState == nil && !a.Sync {
+		for _, o := range a.Durable {
+			h.tr.Send(o.To, o.Batch)
+		}
+		if err := h.rep.Appended(a); err != nil {
+			h.fail(err)
+		}
+		return true
+	}
+	j := appendJob{append: a}
+	for _, e := range a.Entries {
+		h.shots.gathered += int64(len(e.GetData()))
+	}
+	if a.Snapshot != nil {
+		j.image = h.shots.received(a.Snapshot.GetMetadata().GetIndex())
+		if j.image == nil {
+			panic("host: raft took a snapshot whose image was never received")
+		}
+		h.shots.busy = true
+	}
+	h.writing++
+	h.appends.put(j)
+	return false
+}
+
 // appender writes the log until the host ends: all that waits becomes one
 // write and one sync.
 func (h *Host) appender() {
@@ -49,14 +88,18 @@ func (h *Host) appendSome(jobs []appendJob) (int, error) {
 	n := 0
 	var batches []raftlog.Batch
 	for n < len(jobs) && jobs[n].compact == 0 {
-		batches = append(batches, logBatch(jobs[n].append))
+		if b := logBatch(jobs[n].append); b.Reset != nil || b.HardState != nil || len(b.Entries) > 0 || b.Sync {
+			batches = append(batches, b)
+		}
 		n++
 		if jobs[n-1].image != nil {
 			break // what follows waits for the machine to be restored
 		}
 	}
-	if err := h.cfg.Log.Append(batches); err != nil {
-		return 0, fmt.Errorf("write the log: %w", err)
+	if len(batches) > 0 {
+		if err := h.cfg.Log.Append(batches); err != nil {
+			return 0, fmt.Errorf("write the log: %w", err)
+		}
 	}
 	if last := jobs[n-1]; last.image != nil {
 		if !h.restore(last.image) {

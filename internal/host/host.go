@@ -103,6 +103,8 @@ type loopState struct {
 	hints   map[cluster.NodeID]string // addresses from Hellos, newer than the membership's
 	asking  bool                      // an announcement of this member's own is on its way
 	shots   shots
+	writing int               // appends at the appender
+	commit  *raftpb.HardState // not written yet, since only its commit index is new
 }
 
 // State is the durable document of a node.
@@ -197,7 +199,11 @@ func (h *Host) end() {
 		answer(wire.ChangeReply{Status: wire.ChangeUnknown, Code: "stopped", Reason: "the node has stopped"})
 	}
 	h.shots.releaseAll()
-	errs := []error{h.cfg.Machine.Close(), h.cfg.Log.Close()}
+	errs := []error{h.cfg.Machine.Close()}
+	if h.commit != nil && errors.Is(cause, errClosed) {
+		errs = append(errs, h.cfg.Log.Append([]raftlog.Batch{{HardState: h.commit}})) // spares the next start some waiting
+	}
+	errs = append(errs, h.cfg.Log.Close())
 	for _, c := range h.cfg.Owned {
 		errs = append(errs, c.Close())
 	}

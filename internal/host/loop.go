@@ -57,6 +57,7 @@ func (h *Host) surviveBrokenLog() {
 
 // stepMember feeds the replica.
 func (h *Host) stepMember(in inputs, ticked bool) {
+	h.writing -= len(in.appended)
 	for _, a := range in.appended {
 		if err := h.rep.Appended(a); err != nil {
 			h.fail(err)
@@ -115,11 +116,21 @@ func (h *Host) drive() {
 			return
 		}
 	}
-	eff := h.rep.Effects()
+	for h.carryOut(h.rep.Effects()) {
+	}
+}
+
+// carryOut does what the replica wants done, and says whether some of it is
+// done already, so that there may be more.
+func (h *Host) carryOut(eff replica.Effects) (more bool) {
 	for _, o := range eff.Send {
 		h.tr.Send(o.To, o.Batch)
 	}
-	h.dispatchAppends(eff.Append)
+	for _, a := range eff.Append {
+		if h.appendLater(a) {
+			more = true
+		}
+	}
 	for i := range eff.Apply {
 		h.applies.put(applyJob{apply: &eff.Apply[i]})
 	}
@@ -160,23 +171,7 @@ func (h *Host) drive() {
 		h.removed(eff.Removed.Index)
 	}
 	h.follow(eff.Members || len(eff.Events) > 0, eff.Members)
-}
-
-func (h *Host) dispatchAppends(list []replica.Append) {
-	for _, a := range list {
-		j := appendJob{append: a}
-		for _, e := range a.Entries {
-			h.shots.gathered += int64(len(e.GetData()))
-		}
-		if a.Snapshot != nil {
-			j.image = h.shots.received(a.Snapshot.GetMetadata().GetIndex())
-			if j.image == nil {
-				panic("host: raft took a snapshot whose image was never received")
-			}
-			h.shots.busy = true
-		}
-		h.appends.put(j)
-	}
+	return more
 }
 
 // dropped finishes proposals that a leader did not take.
