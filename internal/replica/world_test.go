@@ -321,9 +321,7 @@ func (n *node) shoot(compact bool) {
 	n.drain()
 }
 
-// propose, read and change are a client's.
-func (n *node) propose() wire.RequestID { return n.proposeBytes(nil) }
-
+// proposeBytes, read and change are a client's.
 func (n *node) proposeBytes(cmd []byte) wire.RequestID {
 	id := wire.RequestID{Origin: n.self.ID, Seq: n.rep.Propose(cmd)}
 	n.drain()

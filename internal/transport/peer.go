@@ -200,7 +200,7 @@ func (p *peer) pump(c *conn, addr string) error {
 			err = why
 		}
 	default:
-		_ = <-broken // what Close did to it
+		<-broken //nolint:errcheck // what Close did to it says nothing
 	}
 	return err
 }
