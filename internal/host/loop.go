@@ -17,7 +17,9 @@ func (h *Host) loop() {
 	defer ticker.Stop()
 	defer h.surviveBrokenLog()
 	h.drive()
-	for {
+	// Looked at before each round: what failed in the last one may have left
+	// neither a former nor a replica to go on with.
+	for h.ctx.Err() == nil {
 		ticked := false
 		select {
 		case <-h.ctx.Done():
