@@ -14,7 +14,6 @@ type Request struct {
 	Commit  *Commit  `json:"commit,omitempty"`
 	Join    *Join    `json:"join,omitempty"`
 	Change  *Change  `json:"change,omitempty"`
-	Why     *WhyAsk  `json:"why,omitempty"`
 }
 
 // Response answers a Request; the field of the same name is set, or Nack.
@@ -179,6 +178,3 @@ type ChangeReply struct {
 	Reason string         `json:"reason,omitempty"`
 	Leader cluster.NodeID `json:"leader,omitempty"`
 }
-
-// WhyAsk is reserved for asking a peer what it waits for.
-type WhyAsk struct{}
