@@ -86,6 +86,25 @@ func founders(t *testing.T, n int) []*member {
 	return ms
 }
 
+// formed is a cluster of three founders with a leader.
+func formed(t *testing.T) []*member {
+	t.Helper()
+	ms := founders(t, 3)
+	for _, m := range ms {
+		m.start()
+	}
+	ready(t, 20*time.Second, ms...)
+	return ms
+}
+
+// follower is one of ms that isn't the leader.
+func follower(ms []*member, leader *member) *member {
+	if ms[0] == leader {
+		return ms[1]
+	}
+	return ms[0]
+}
+
 // freeAddr is a loopback address that nobody listened on a moment ago.
 func freeAddr(t *testing.T) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

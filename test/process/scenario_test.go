@@ -79,11 +79,7 @@ func same(t *testing.T, within time.Duration, a, b *member) {
 
 // Leader at index 3 or later, joiner at 0, no snapshot taken yet.
 func TestEmptyLogJoiner(t *testing.T) {
-	ms := founders(t, 3)
-	for _, m := range ms {
-		m.start()
-	}
-	ready(t, 20*time.Second, ms...)
+	ms := formed(t)
 	c := dial(t, ms...)
 	for i := range 5 {
 		put(t, c, fmt.Sprint("k", i), "v")
@@ -99,10 +95,7 @@ func TestEmptyLogJoiner(t *testing.T) {
 // A node that comes late to a formed cluster, with the founders' flags, joins
 // it; also one that sits at a seed's address with a wiped disk.
 func TestLateNodeMeetsFormedCluster(t *testing.T) {
-	ms := founders(t, 3)
-	for _, m := range ms {
-		m.start()
-	}
+	ms := formed(t)
 	id := ready(t, 20*time.Second, ms...)
 	late := newMember(t, "n4", ms[0].args...)
 	late.start()
@@ -144,16 +137,9 @@ func TestWrongClusterContact(t *testing.T) {
 // A removed node is told, ends with its own exit code, and refuses to start
 // again on that directory. An empty one lets it join as a new member.
 func TestRemovedNodeComesBack(t *testing.T) {
-	ms := founders(t, 3)
-	for _, m := range ms {
-		m.start()
-	}
-	ready(t, 20*time.Second, ms...)
+	ms := formed(t)
 	l := leader(t, ms)
-	gone := ms[0]
-	if gone == l {
-		gone = ms[1]
-	}
+	gone := follower(ms, l)
 	if out, code := muster(t, "remove", gone.name, "--endpoint", l.client); code != 0 {
 		t.Fatalf("remove: exit %d\n%s", code, out)
 	}
@@ -176,16 +162,9 @@ const exitRemoved = 3
 
 // A member that was down while it was removed learns of it when it comes back.
 func TestRemovedWhileDown(t *testing.T) {
-	ms := founders(t, 3)
-	for _, m := range ms {
-		m.start()
-	}
-	ready(t, 20*time.Second, ms...)
+	ms := formed(t)
 	l := leader(t, ms)
-	gone := ms[0]
-	if gone == l {
-		gone = ms[1]
-	}
+	gone := follower(ms, l)
 	gone.kill()
 	if out, code := muster(t, "remove", gone.name, "--endpoint", l.client); code != 0 {
 		t.Fatalf("remove: exit %d\n%s", code, out)
@@ -198,11 +177,7 @@ func TestRemovedWhileDown(t *testing.T) {
 
 // Leave gives up membership; SIGTERM does not.
 func TestStopIsNotLeave(t *testing.T) {
-	ms := founders(t, 3)
-	for _, m := range ms {
-		m.start()
-	}
-	ready(t, 20*time.Second, ms...)
+	ms := formed(t)
 	l := leader(t, ms)
 	begin := time.Now()
 	if code := l.term(); code != 0 {
@@ -253,10 +228,7 @@ func TestLogCompactedNeedsSnapshot(t *testing.T) {
 	}
 	ready(t, 20*time.Second, ms...)
 	l := leader(t, ms)
-	away := ms[0]
-	if away == l {
-		away = ms[1]
-	}
+	away := follower(ms, l)
 	c := dial(t, l)
 	put(t, c, "first", "1")
 	same(t, 10*time.Second, l, away)
