@@ -46,16 +46,18 @@ var floors = []floor{
 
 	{3, "internal/replica", "cluster event internal/wire internal/formation internal/roster"},
 
-	{4, "internal/host", "cluster event statemachine internal/wire internal/datadir internal/raftlog internal/snapshot internal/transport internal/formation internal/roster internal/replica"},
+	{4, "internal/member", "cluster event statemachine internal/wire internal/raftlog internal/snapshot internal/formation internal/roster internal/replica"},
 
-	{5, ".", "cluster event statemachine internal/wire internal/datadir internal/raftlog internal/snapshot internal/transport internal/formation internal/roster internal/host"},
+	{5, "internal/host", "cluster event statemachine internal/wire internal/raftlog internal/snapshot internal/transport internal/replica internal/member"},
 
-	{6, "server", ". cluster event statemachine kv internal/etcdapi"},
-	{6, "mustertest", ". cluster event statemachine internal/transport"},
+	{6, ".", "cluster event statemachine internal/wire internal/datadir internal/raftlog internal/snapshot internal/transport internal/formation internal/roster internal/member internal/host"},
 
-	{7, "cmd/muster", ". cluster event server"},
-	{7, "examples/counter", ". statemachine"},
-	{7, "test/process", ""}, // tests alone, over the built command
+	{7, "server", ". cluster event statemachine kv internal/etcdapi"},
+	{7, "mustertest", ". cluster event statemachine internal/transport"},
+
+	{8, "cmd/muster", ". cluster event server"},
+	{8, "examples/counter", ". statemachine"},
+	{8, "test/process", ""}, // tests alone, over the built command
 }
 
 // TestFloors: no import goes up or sideways, no package lies outside the table.

@@ -12,6 +12,7 @@ import (
 	"github.com/musterhq/muster/internal/datadir"
 	"github.com/musterhq/muster/internal/formation"
 	"github.com/musterhq/muster/internal/host"
+	"github.com/musterhq/muster/internal/member"
 	"github.com/musterhq/muster/internal/raftlog"
 	"github.com/musterhq/muster/internal/roster"
 	"github.com/musterhq/muster/internal/snapshot"
@@ -69,7 +70,7 @@ func (s *starting) start() (*Node, error) {
 		return nil, err
 	}
 	s.closers = append(s.closers, dir)
-	var state host.State
+	var state member.State
 	if _, err := dir.LoadState(&state); err != nil {
 		return nil, err
 	}
@@ -114,13 +115,14 @@ func (s *starting) open(dir *datadir.Dir) (host.Config, error) {
 	s.closers = append(s.closers, s.machine)
 	nonce := make([]byte, 16)
 	_, _ = rand.Read(nonce) // never fails: crypto/rand ends the program instead
-	return host.Config{
+	return host.Config{Config: member.Config{
 		Epoch: dir.Identity().Epoch, Cluster: cfg.Cluster, Mode: mode(cfg), Seeds: cfg.Seeds, Nonce: nonce, Version: Version,
 		Heartbeat: cfg.HeartbeatInterval, ElectionTicks: int(cfg.ElectionTimeout / cfg.HeartbeatInterval),
 		Policy:           roster.Policy{TargetVoters: cfg.TargetVoters},
-		SnapshotLogBytes: cfg.SnapshotLogBytes, SnapshotRate: cfg.SnapshotSendBytesPerSecond,
-		MaxCommandBytes: cfg.MaxCommandBytes, MaxPendingBytes: cfg.MaxPendingBytes,
-		Machine: s.machine, Opened: opened, Log: log, Snapshots: snapshots, State: dir, Owned: []io.Closer{dir},
+		SnapshotLogBytes: cfg.SnapshotLogBytes, MaxPendingBytes: cfg.MaxPendingBytes,
+		Disk: member.Disk{Log: log, Snapshots: snapshots, State: dir, Machine: s.machine, Opened: opened},
+	},
+		SnapshotRate: cfg.SnapshotSendBytesPerSecond, MaxCommandBytes: cfg.MaxCommandBytes, Owned: []io.Closer{dir},
 		Network: cfg.Network, Logger: cfg.Logger, OnEvent: cfg.OnEvent,
 	}, nil
 }

@@ -1,6 +1,10 @@
 package host
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/musterhq/muster/internal/member"
+)
 
 // See package muster, which exports these, for what they promise.
 var (
@@ -9,11 +13,11 @@ var (
 	ErrOverloaded     = errors.New("overloaded: too many requests wait")
 	ErrNotMember      = errors.New("not a member of a cluster yet")
 	ErrRefused        = errors.New("refused")
-	ErrRemoved        = errors.New("this node was removed from the cluster")
+	ErrRemoved        = member.ErrRemoved
 	ErrStopped        = errors.New("the node has stopped")
 	ErrTooLarge       = errors.New("command too large")
 )
 
 // ErrCorrupt says that something on disk is damaged or missing; the text says
 // what, and the way out.
-var ErrCorrupt = errors.New("data directory damaged")
+var ErrCorrupt = member.ErrCorrupt

@@ -4,7 +4,7 @@ import (
 	"sync"
 
 	"github.com/musterhq/muster/cluster"
-	"github.com/musterhq/muster/internal/replica"
+	"github.com/musterhq/muster/internal/member"
 	"github.com/musterhq/muster/internal/wire"
 )
 
@@ -13,9 +13,9 @@ type inputs struct {
 	proposals []*proposal
 	reads     []*read
 	batches   []inbound
-	appended  []replica.Append
-	completed []completion // the applier's, in its order
-	funcs     []func()     // everything rare, run by the loop
+	appended  []member.AppendJob
+	completed []member.Completion // the applier's, in its order
+	funcs     []func()            // everything rare, run by the loop
 }
 
 type inbound struct {

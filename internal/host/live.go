@@ -4,105 +4,37 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/musterhq/muster/cluster"
-	"github.com/musterhq/muster/event"
+	"github.com/musterhq/muster/internal/member"
 	"github.com/musterhq/muster/internal/wire"
 )
 
 // live is what others than the loop may look at.
 type live struct {
-	view      atomic.Pointer[view]
+	view      atomic.Pointer[member.View]
 	applied   atomic.Uint64
 	committed atomic.Uint64
 	refusals  refusals
-
-	leader cluster.NodeID // as published last; owned by the loop
-	term   uint64         // same
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when the view changes
 }
 
-// view is an immutable picture of the node, made by the loop at each tick and
-// whenever something in it that others act on has changed.
-type view struct {
-	stage      wire.Stage
-	status     cluster.Status
-	membership cluster.Membership // its Outcomes are left out
-	hints      map[cluster.NodeID]string
-	why        []event.Reason // the former's or the roster's
-	snapshot   error          // why no snapshot could be taken
-}
-
-func (v *view) member() bool { return v.stage == wire.InCluster }
-
-func (v *view) isMember(id cluster.NodeID) bool {
-	_, ok := v.membership.Member(id)
-	return ok
-}
-
-func (v *view) leaving(id cluster.NodeID) bool {
-	return slices.ContainsFunc(v.membership.Leaving, func(m cluster.Member) bool { return m.ID == id })
-}
-
-func (v *view) addr(m cluster.Member) string {
-	if a, ok := v.hints[m.ID]; ok {
-		return a
-	}
-	return m.PeerAddr
-}
-
-func (v *view) name(id cluster.NodeID) string {
-	if m, ok := v.membership.Member(id); ok {
-		return m.Name
-	}
-	return id.String()
-}
-
-// publish makes a new view. Run by the loop (and by Start, before it).
-func (h *Host) publish() {
-	v := &view{stage: h.state.Stage, snapshot: h.shots.failed}
-	if v.stage == "" {
-		v.stage = wire.Blank
-	}
-	self := h.cfg.Self.Member(0)
-	v.status = cluster.Status{Self: self, Cluster: h.cfg.Cluster, ClusterID: h.state.ClusterID, State: "forming"}
-	v.membership = h.membership()
-	v.membership.Outcomes = nil
-	if h.former != nil {
-		v.stage = h.former.Stage()
-		v.why = h.former.Why()
-	}
-	if h.rep != nil {
-		v.status = h.rep.Status()
-		v.status.Cluster, v.status.ClusterID = h.cfg.Cluster, h.state.ClusterID
-		v.why = h.rep.Why()
-		v.hints = make(map[cluster.NodeID]string, len(h.hints))
-		for id, a := range h.hints {
-			v.hints[id] = a
-		}
-		if len(v.status.Members) == 0 { // admitted, but no snapshot yet
-			for _, m := range v.membership.Members {
-				v.status.Members = append(v.status.Members, cluster.MemberStatus{Member: m})
-			}
-		}
-	}
-	v.status.Stage = string(v.stage)
-	v.status.LogBytes = h.cfg.Log.Size()
-	h.live.view.Store(v)
-	h.live.mu.Lock()
-	defer h.live.mu.Unlock()
-	close(h.live.changed)
-	h.live.changed = make(chan struct{})
+// show makes a new view visible. Run by the loop (and by Start, before it).
+func (l *live) show(v *member.View) {
+	l.view.Store(v)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.changed)
+	l.changed = make(chan struct{})
 }
 
 // wait returns when ok says so of a view, or ctx or the host ends.
-func (h *Host) wait(ctx context.Context, ok func(*view) bool) error {
+func (h *Host) wait(ctx context.Context, ok func(*member.View) bool) error {
 	for {
 		h.live.mu.Lock()
 		changed := h.live.changed
@@ -123,7 +55,7 @@ func (h *Host) wait(ctx context.Context, ok func(*view) bool) error {
 // Ready returns when the node is a member, knows its leader, and has applied
 // what was committed then. See muster.Node.Ready.
 func (h *Host) Ready(ctx context.Context) error {
-	err := h.wait(ctx, func(v *view) bool { return v.member() && v.status.Leader != 0 })
+	err := h.wait(ctx, func(v *member.View) bool { return v.InCluster() && v.Status.Leader != 0 })
 	if err == nil {
 		_, err = h.ReadIndex(ctx)
 	}
@@ -146,7 +78,7 @@ func (h *Host) Remove(ctx context.Context, id cluster.NodeID) error {
 		return err
 	}
 	if !h.leads(h.live.view.Load()) {
-		h.call(func() { h.removed(reply.Index) })
+		h.call(func() { h.m.Left(reply.Index) })
 		return nil
 	}
 	// A leader stays until the configuration that still counts it is left.
@@ -165,12 +97,12 @@ func (h *Host) Leave(ctx context.Context) error { return h.Remove(ctx, h.cfg.Sel
 // leader. With to 0 another voter is tried when the first doesn't take over
 // within an election timeout.
 func (h *Host) Transfer(ctx context.Context, to cluster.NodeID) error {
-	old := h.live.view.Load().status.Leader
+	old := h.live.view.Load().Status.Leader
 	if to != 0 && old == to {
 		return nil
 	}
-	moved := func(v *view) bool {
-		l := v.status.Leader
+	moved := func(v *member.View) bool {
+		l := v.Status.Leader
 		return l != 0 && (l == to || (to == 0 && l != old))
 	}
 	for {
@@ -200,13 +132,13 @@ func (h *Host) Stop(ctx context.Context) error {
 			break
 		}
 		try, cancel := context.WithTimeout(ctx, 2*time.Duration(h.cfg.ElectionTicks)*h.cfg.Heartbeat)
-		_ = h.wait(try, func(v *view) bool { return !h.leads(v) }) // else the next voter is tried
+		_ = h.wait(try, func(v *member.View) bool { return !h.leads(v) }) // else the next voter is tried
 		cancel()
 	}
 	return h.Close()
 }
 
 // leads says that this node leads others that could vote.
-func (h *Host) leads(v *view) bool {
-	return v.member() && v.status.Leader == h.cfg.Self.NodeID && len(v.membership.Voters()) > 1
+func (h *Host) leads(v *member.View) bool {
+	return v.InCluster() && v.Status.Leader == h.cfg.Self.NodeID && len(v.Membership.Voters()) > 1
 }

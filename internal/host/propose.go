@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/musterhq/muster/internal/member"
 	"github.com/musterhq/muster/statemachine"
 )
 
@@ -19,9 +20,9 @@ type proposal struct {
 	err       error
 }
 
-// finish is called once, by whoever took the proposal from the waiters, or
+// Finish is called once, by whoever took the proposal from the waiters, or
 // before it was ever there.
-func (p *proposal) finish(r statemachine.Result, err error) {
+func (p *proposal) Finish(r statemachine.Result, err error) {
 	p.result, p.err = r, err
 	p.done <- struct{}{}
 }
@@ -96,15 +97,21 @@ func (h *Host) propose(ps []*proposal) {
 	if len(ps) == 0 {
 		return
 	}
+	if !h.m.InCluster() {
+		for _, p := range ps {
+			p.Finish(nil, ErrNotMember)
+		}
+		return
+	}
 	for _, p := range ps {
 		if !p.withdrawn {
-			p.seq = h.rep.Propose(p.cmd)
+			p.seq = h.m.Propose(p.cmd)
 		}
 	}
 	h.waiters.add(ps)
 	for _, p := range ps {
 		if p.withdrawn {
-			p.finish(nil, errGivenUp)
+			p.Finish(nil, errGivenUp)
 		}
 	}
 }
@@ -118,13 +125,13 @@ func (h *Host) withdraw(p *proposal) {
 	if h.waiters.get(p.seq) != p {
 		return // finished already, or about to be by the applier
 	}
-	if h.rep.Withdraw(p.seq) {
+	if h.m.Withdraw(p.seq) {
 		h.waiters.take(p.seq)
-		p.finish(nil, errGivenUp)
+		p.Finish(nil, errGivenUp)
 		return
 	}
 	if h.waiters.take(p.seq) == p {
-		p.finish(nil, ErrUnknownOutcome)
+		p.Finish(nil, ErrUnknownOutcome)
 	}
 }
 
@@ -188,6 +195,14 @@ func (w *waiters) take(seq uint64) *proposal {
 		w.list, w.first = w.list[n:], w.first+uint64(n)
 	}
 	return p
+}
+
+// waiter is take for the applier.
+func (w *waiters) waiter(seq uint64) member.Waiter {
+	if p := w.take(seq); p != nil {
+		return p
+	}
+	return nil
 }
 
 // drain removes all.

@@ -33,12 +33,23 @@ func (h *Host) ReadIndex(ctx context.Context) (uint64, error) {
 	}
 }
 
+// read gives reads to the member. Run by the loop.
+func (h *Host) read(rs []*read) {
+	for _, r := range rs {
+		if !h.m.InCluster() {
+			r.finish(0, ErrNotMember)
+			continue
+		}
+		h.reading[h.m.Read()] = r
+	}
+}
+
 // withdrawRead forgets a read. Run by the loop.
 func (h *Host) withdrawRead(r *read) {
 	for token, x := range h.reading {
 		if x == r {
 			delete(h.reading, token)
-			h.rep.WithdrawRead(token)
+			h.m.WithdrawRead(token)
 			return
 		}
 	}
@@ -48,9 +59,9 @@ func (h *Host) withdrawRead(r *read) {
 func (h *Host) whyNoRead() error {
 	v := h.live.view.Load()
 	switch {
-	case v.member() && v.status.Leader == 0:
+	case v.InCluster() && v.Status.Leader == 0:
 		return ErrNotLeader
-	case !v.member():
+	case !v.InCluster():
 		return ErrNotMember
 	}
 	return errNoAnswer

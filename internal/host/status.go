@@ -8,13 +8,14 @@ import (
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/event"
+	"github.com/musterhq/muster/internal/member"
 	"github.com/musterhq/muster/internal/transport"
 	"github.com/musterhq/muster/internal/wire"
 )
 
 // Status is what this node knows now.
 func (h *Host) Status() *cluster.Status {
-	s := h.live.view.Load().status
+	s := h.live.view.Load().Status
 	s.Members = slices.Clone(s.Members)
 	s.Applied, s.Committed = h.live.applied.Load(), h.live.committed.Load()
 	s.Committed = max(s.Committed, s.Applied)
@@ -44,24 +45,8 @@ func (h *Host) Status() *cluster.Status {
 
 // Glance is what goes with every answer; it costs next to nothing.
 func (h *Host) Glance() cluster.Glance {
-	s := &h.live.view.Load().status
+	s := &h.live.view.Load().Status
 	return cluster.Glance{ClusterID: s.ClusterID, Self: s.Self.ID, Leader: s.Leader, Term: s.Term}
-}
-
-func (s *streams) to(id cluster.NodeID) (progress, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p, ok := s.sending[id]
-	return p, ok
-}
-
-func (s *streams) incoming() (progress, cluster.NodeID, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.receiving == nil {
-		return progress{}, 0, false
-	}
-	return *s.receiving, s.from, true
 }
 
 // Why says what the node waits for, and what would end the wait.
@@ -69,30 +54,30 @@ func (h *Host) Why() []event.Reason {
 	v := h.live.view.Load()
 	var out []event.Reason
 	switch {
-	case !v.member():
-		return v.why
-	case v.status.Leader == 0:
+	case !v.InCluster():
+		return v.Why
+	case v.Status.Leader == 0:
 		out = append(out, h.whyNoLeader(v)...)
 	}
 	if p, from, ok := h.streams.incoming(); ok {
 		out = append(out, event.Reason{Code: "snapshot_receiving", Peer: from,
-			Text:   fmt.Sprintf("receiving the snapshot at index %d from %s: %d of %d bytes", p.index, v.name(from), p.at, p.total),
+			Text:   fmt.Sprintf("receiving the snapshot at index %d from %s: %d of %d bytes", p.index, v.Name(from), p.at, p.total),
 			WayOut: "nothing to do: the member catches up when it is complete"})
 	}
-	if v.snapshot != nil {
-		out = append(out, event.Reason{Code: "snapshot_failed", Text: "no snapshot can be taken: " + v.snapshot.Error(),
+	if v.ImageErr != nil {
+		out = append(out, event.Reason{Code: "snapshot_failed", Text: "no snapshot can be taken: " + v.ImageErr.Error(),
 			WayOut: "mend the cause; until then the log grows and a new member can't catch up"})
 	}
-	out = append(out, v.why...)
+	out = append(out, v.Why...)
 	return append(out, h.whyLinks(v)...)
 }
 
 // whyNoLeader explains an election that doesn't end.
-func (h *Host) whyNoLeader(v *view) []event.Reason {
-	self, known := v.membership.Member(v.status.Self.ID)
-	if !known || v.status.Applied == 0 {
+func (h *Host) whyNoLeader(v *member.View) []event.Reason {
+	self, known := v.Membership.Member(v.Status.Self.ID)
+	if !known || v.Status.Applied == 0 {
 		return []event.Reason{{Code: "waiting_for_leader", Text: "admitted to the cluster; waiting to hear from its leader",
-			WayOut: "it comes by itself when the leader can reach this node at " + v.status.Self.PeerAddr}}
+			WayOut: "it comes by itself when the leader can reach this node at " + v.Status.Self.PeerAddr}}
 	}
 	links := map[cluster.NodeID]transport.PeerStatus{}
 	for _, p := range h.tr.Peers() {
@@ -100,7 +85,7 @@ func (h *Host) whyNoLeader(v *view) []event.Reason {
 	}
 	var voters, up int
 	var missing []string
-	for _, m := range v.membership.Members {
+	for _, m := range v.Membership.Members {
 		if m.Role != cluster.Voter {
 			continue
 		}
@@ -108,16 +93,16 @@ func (h *Host) whyNoLeader(v *view) []event.Reason {
 		if l := links[m.ID]; m.ID == self.ID || l.Connected {
 			up++
 		} else {
-			missing = append(missing, fmt.Sprintf("%s at %s (%s)", m.Name, v.addr(m), orUnknown(l.Err)))
+			missing = append(missing, fmt.Sprintf("%s at %s (%s)", m.Name, v.Addr(m), orUnknown(l.Err)))
 		}
 	}
 	need := voters/2 + 1
 	if up < need {
 		return []event.Reason{{Code: "no_quorum",
-			Text:   fmt.Sprintf("no leader in term %d: %d of %d voters can be reached, %d are needed; missing: %s", v.status.Term, up, voters, need, strings.Join(missing, ", ")),
+			Text:   fmt.Sprintf("no leader in term %d: %d of %d voters can be reached, %d are needed; missing: %s", v.Status.Term, up, voters, need, strings.Join(missing, ", ")),
 			WayOut: fmt.Sprintf("start %d of the missing members again, with their data directories, or mend the network to them", need-up)}}
 	}
-	return []event.Reason{{Code: "electing", Text: fmt.Sprintf("no leader in term %d: an election is under way; %d of %d voters can be reached, %d are needed", v.status.Term, up, voters, need),
+	return []event.Reason{{Code: "electing", Text: fmt.Sprintf("no leader in term %d: an election is under way; %d of %d voters can be reached, %d are needed", v.Status.Term, up, voters, need),
 		WayOut: "nothing to do: it ends within a few election timeouts"}}
 }
 
@@ -129,19 +114,19 @@ func orUnknown(s string) string {
 }
 
 // whyLinks tells of peers that can't be reached, or that refuse this node.
-func (h *Host) whyLinks(v *view) []event.Reason {
+func (h *Host) whyLinks(v *member.View) []event.Reason {
 	var out []event.Reason
 	for _, p := range h.tr.Peers() {
 		switch {
 		case p.Connected:
 		case p.Refusal != nil:
 			out = append(out, event.Reason{Code: "peer_refuses", Peer: p.ID, Addr: p.Addr,
-				Text:   fmt.Sprintf("%s at %s refuses this node: %s", v.name(p.ID), p.Addr, p.Refusal.Reason),
+				Text:   fmt.Sprintf("%s at %s refuses this node: %s", v.Name(p.ID), p.Addr, p.Refusal.Reason),
 				WayOut: "see that both belong to the same cluster and run the same release"})
 		case p.Err != "":
 			out = append(out, event.Reason{Code: "peer_unreachable", Peer: p.ID, Addr: p.Addr,
-				Text:   fmt.Sprintf("%s at %s can't be reached: %s", v.name(p.ID), p.Addr, p.Err),
-				WayOut: "start it, or mend the network between the two; if it is gone for good: muster remove " + v.name(p.ID)})
+				Text:   fmt.Sprintf("%s at %s can't be reached: %s", v.Name(p.ID), p.Addr, p.Err),
+				WayOut: "start it, or mend the network between the two; if it is gone for good: muster remove " + v.Name(p.ID)})
 		}
 	}
 	return out

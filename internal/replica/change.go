@@ -60,17 +60,6 @@ func (r *Replica) Change(token uint64, c wire.Change) {
 	q.queue = append(q.queue, change{tokens: []uint64{token}, c: c})
 }
 
-// Forget drops a token whose caller has gone; the change itself goes on.
-func (r *Replica) Forget(token uint64) {
-	drop := func(c *change) { c.tokens = without(c.tokens, token) }
-	if r.changes.inflight != nil {
-		drop(r.changes.inflight)
-	}
-	for i := range r.changes.queue {
-		drop(&r.changes.queue[i])
-	}
-}
-
 // proposeChange puts the next change into the log, when none is on its way and
 // the configuration isn't joint.
 func (r *Replica) proposeChange() {

@@ -1,0 +1,172 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"go.etcd.io/raft/v3/raftpb"
+	"golang.org/x/time/rate"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/event"
+	"github.com/musterhq/muster/internal/snapshot"
+	"github.com/musterhq/muster/internal/wire"
+)
+
+// streams are the snapshots on their way between nodes.
+type streams struct {
+	limit *rate.Limiter
+
+	mu        sync.Mutex
+	sending   map[cluster.NodeID]progress
+	receiving *progress
+	from      cluster.NodeID
+}
+
+type progress struct {
+	index     uint64
+	at, total int64
+}
+
+// attempts is how often a cut stream is taken up again before raft is told.
+const attempts = 10
+
+// Stream implements member.Network.
+func (b *body) Stream(to cluster.NodeID, img *snapshot.Image, m *raftpb.Message, done func(error)) {
+	h := (*Host)(b)
+	h.spawn(func() {
+		err := h.stream(to, img, m)
+		h.emit(event.SnapshotSending{To: to, Index: img.Index, Sent: h.streams.sent(to), Total: img.Size(), Done: err == nil, Err: text(err)})
+		h.streams.ended(to)
+		h.call(func() { done(err) })
+	})
+}
+
+func (h *Host) stream(to cluster.NodeID, img *snapshot.Image, m *raftpb.Message) error {
+	message, err := proto.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("encode snapshot message: %w", err)
+	}
+	h.emit(event.SnapshotSending{To: to, Index: img.Index, Total: img.Size()})
+	told := int64(0)
+	opt := snapshot.SendOptions{Limit: h.streams.limit, Message: message, Progress: func(sent, total int64) {
+		h.streams.send(to, progress{img.Index, sent, total})
+		if total > 0 && sent*10/total > told && sent < total {
+			told = sent * 10 / total
+			h.emit(event.SnapshotSending{To: to, Index: img.Index, Sent: sent, Total: total})
+		}
+	}}
+	for try := range attempts {
+		if try > 0 {
+			select {
+			case <-time.After(time.Duration(try) * h.cfg.Heartbeat):
+			case <-h.ctx.Done():
+				return h.ctx.Err()
+			}
+		}
+		if err = h.streamOnce(to, img, opt); err == nil || h.ctx.Err() != nil {
+			return err
+		}
+	}
+	return err
+}
+
+func (h *Host) streamOnce(to cluster.NodeID, img *snapshot.Image, opt snapshot.SendOptions) error {
+	conn, err := h.tr.OpenSnapshot(h.ctx, to)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return snapshot.Send(h.ctx, conn, img, opt)
+}
+
+// Snapshot receives an image and gives it to raft.
+func (x *handler) Snapshot(ctx context.Context, peer wire.Hello, conn net.Conn) {
+	h := (*Host)(x)
+	from := peer.Self.NodeID
+	told, index := int64(-1), uint64(0)
+	opt := snapshot.ReceiveOptions{Progress: func(meta snapshot.Meta, have, total int64) {
+		h.streams.receive(from, &progress{meta.Index, have, total})
+		index = meta.Index
+		if tenth := have * 10 / max(total, 1); tenth > told {
+			told = tenth
+			h.emit(event.SnapshotReceiving{From: from, Index: meta.Index, Have: have, Total: total})
+		}
+	}}
+	img, message, err := h.cfg.Disk.Snapshots.Receive(ctx, conn, opt)
+	p := h.streams.received()
+	if err != nil {
+		h.emit(event.SnapshotReceiving{From: from, Index: index, Have: p.at, Total: p.total, Err: err.Error()})
+		if errors.Is(err, snapshot.ErrStorage) {
+			h.fail(err)
+		}
+		return
+	}
+	release := h.cfg.Disk.Snapshots.Acquire(img)
+	if !h.call(func() { h.m.Offer(peer, img, release, message) }) {
+		release()
+	}
+}
+
+func (s *streams) send(to cluster.NodeID, p progress) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sending[to] = p
+}
+
+func (s *streams) sent(to cluster.NodeID) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sending[to].at
+}
+
+func (s *streams) to(id cluster.NodeID) (progress, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.sending[id]
+	return p, ok
+}
+
+func (s *streams) ended(to cluster.NodeID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sending, to)
+}
+
+func (s *streams) receive(from cluster.NodeID, p *progress) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.receiving, s.from = p, from
+}
+
+func (s *streams) incoming() (progress, cluster.NodeID, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.receiving == nil {
+		return progress{}, 0, false
+	}
+	return *s.receiving, s.from, true
+}
+
+func (s *streams) received() progress {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.receiving == nil {
+		return progress{}
+	}
+	p := *s.receiving
+	s.receiving = nil
+	return p
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}

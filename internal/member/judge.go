@@ -1,0 +1,84 @@
+package member
+
+import (
+	"fmt"
+
+	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/internal/wire"
+)
+
+// Hello is what this node opens connections with.
+func (v *View) Hello() wire.Hello {
+	h := wire.Hello{
+		Protocol: wire.Protocol, Cluster: v.cfg.Cluster, ClusterID: v.Status.ClusterID,
+		Self: v.cfg.Self, Epoch: v.cfg.Epoch, Stage: v.Stage, Version: v.cfg.Version,
+	}
+	if h.Stage == wire.Blank || h.Stage == wire.Promised || h.Stage == wire.Accepted {
+		h.ClusterID = cluster.ClusterID{}
+		if len(v.cfg.Seeds) > 0 { // others than founders have none to compare
+			h.Seeds = v.cfg.Seeds
+		}
+	}
+	return h
+}
+
+// Judge judges a peer by its identity, before anything else of it is heard: nil
+// lets it in. inbound is false where this node dialled.
+func (v *View) Judge(peer wire.Hello, inbound bool) *wire.Refusal {
+	code, why, index := v.judge(peer, inbound)
+	if code == "" {
+		return nil
+	}
+	return &wire.Refusal{Code: code, Reason: why, Index: index, From: v.cfg.Self, Member: v.Status.ClusterID}
+}
+
+func (v *View) judge(peer wire.Hello, inbound bool) (wire.RefusalCode, string, uint64) {
+	id, self := peer.Self.NodeID, v.cfg.Self
+	switch {
+	case peer.Protocol != wire.Protocol:
+		return wire.RefusedProtocol, fmt.Sprintf("it speaks protocol version %d, this node version %d: run the same release on both", peer.Protocol, wire.Protocol), 0
+	case peer.Self.Incarnation == self.Incarnation:
+		return wire.RefusedSelf, "this is the same node", 0
+	case peer.Cluster != v.cfg.Cluster:
+		return wire.RefusedCluster, fmt.Sprintf("it belongs to cluster %q, this node to %q: check the cluster names and the addresses", peer.Cluster, v.cfg.Cluster), 0
+	case inbound && peer.To != 0 && peer.To != self.NodeID:
+		return wire.RefusedNotMe, fmt.Sprintf("it wants to speak to %s, this is %s", peer.To, self.NodeID), 0
+	case id != peer.Self.Incarnation.NodeID():
+		return wire.RefusedIncarnation, fmt.Sprintf("its ID %s is not that of its incarnation %s", id, peer.Self.Incarnation), 0
+	}
+	mine := v.Status.ClusterID
+	if v.Stage != wire.InCluster || mine.IsZero() {
+		if inbound && (peer.Purpose == wire.ForMessages || peer.Purpose == wire.ForSnapshot) {
+			return wire.RefusedNotMember, "this node is in no cluster yet", 0
+		}
+		return "", "", 0
+	}
+	if t, ok := v.Membership.Tombstone(id); ok && !v.leaving(id) {
+		return wire.RefusedRemoved, fmt.Sprintf("%s (%s) was removed from this cluster at index %d", t.Name, id, t.Index), t.Index
+	}
+	if !peer.ClusterID.IsZero() && peer.ClusterID != mine {
+		return wire.RefusedClusterID, fmt.Sprintf("it belongs to cluster %s, this node to %s: two clusters with the name %q can't be merged", peer.ClusterID, mine, v.cfg.Cluster), 0
+	}
+	if inbound && peer.ClusterID.IsZero() && peer.Purpose != wire.ForControl {
+		return wire.RefusedUnknown, "it is in no cluster yet and may only ask to join", 0
+	}
+	if !inbound && peer.ClusterID.IsZero() && v.isMember(id) {
+		return wire.RefusedNotMember, "it does not know yet that it is a member", 0
+	}
+	return "", "", 0
+}
+
+// Moved says that a member came from another address than is known.
+func (v *View) Moved(peer wire.Hello) bool {
+	m, ok := v.Membership.Member(peer.Self.NodeID)
+	return ok && v.Addr(m) != peer.Self.PeerAddr && peer.ClusterID == v.Status.ClusterID
+}
+
+// Met notes the address of a peer that was let in and has Moved.
+func (m *Member) Met(peer wire.Hello) {
+	if m.rep != nil && m.view.Moved(peer) {
+		m.hints[peer.Self.NodeID] = peer.Self.PeerAddr
+		m.setPeers()
+		m.publish()
+	}
+}
