@@ -314,15 +314,18 @@ func (r *Replica) ready(rd raft.Ready) {
 		r.readState(s)
 	}
 	sync := r.confirms(rd)
+	var votes outbox
 	for _, m := range rd.Messages {
-		switch m.GetTo() {
-		case raft.LocalAppendThread:
+		switch {
+		case m.GetTo() == raft.LocalAppendThread:
 			a := r.appendJob(m, rd.MustSync || sync)
 			a.confirms, sync = sync, false
 			r.out.Append = append(r.out.Append, a)
-		case raft.LocalApplyThread:
+		case m.GetTo() == raft.LocalApplyThread:
 			r.applies++
 			r.out.Apply = append(r.out.Apply, Apply{Entries: m.GetEntries(), self: m.GetResponses()})
+		case m.GetType() == raftpb.MsgVote:
+			votes.raft(m)
 		default:
 			r.send(m)
 		}
@@ -330,6 +333,25 @@ func (r *Replica) ready(rd raft.Ready) {
 	if sync {
 		r.out.Append = append(r.out.Append, Append{Sync: true, confirms: true})
 	}
+	r.askForVotes(votes.take())
+}
+
+// askForVotes lets a candidate's questions out once its own vote is durable
+// (Raft thesis §3.8: a server updates its persistent state before it sends
+// anything). Raft v3 with asynchronous storage counts that vote only then, but
+// asks the others at once, and their votes alone may elect it. When it then
+// forgets its term in a crash, the same voters elect it for the same term
+// again, and it gives them other entries under the same index and term.
+func (r *Replica) askForVotes(votes []Outgoing) {
+	if len(votes) == 0 {
+		return
+	}
+	if len(r.out.Append) == 0 { // the vote went to disk before
+		r.out.Append = append(r.out.Append, Append{Sync: true})
+	}
+	last := &r.out.Append[len(r.out.Append)-1]
+	last.Sync = true
+	last.Durable = append(last.Durable, votes...)
 }
 
 // confirms says whether a configuration change is committed by now. That has to

@@ -172,3 +172,39 @@ func (x *truth) didNot(t testing.TB, id wire.RequestID, how string) {
 func (x *truth) asked(n *node, token uint64) {
 	x.floor[[2]uint64{uint64(n.self.ID), token}] = x.last
 }
+
+// A candidate asks for votes only once its own is durable. Else the votes of
+// others elect it, it forgets its term in a crash, and the same voters elect it
+// for the same term again.
+func TestCandidateForgetsItsOwnVote(t *testing.T) {
+	w := newWorld(t, 12, 3, 3)
+	w.elect(1)
+	n := w.nodes[2]
+	w.isolate(1)
+	asked := func(out []Outgoing) (votes int) {
+		for _, o := range out {
+			for _, m := range o.Batch.Raft {
+				if m.GetType() == raftpb.MsgVote {
+					votes++
+				}
+			}
+		}
+		return votes
+	}
+	// Transferring leadership skips the pre-vote.
+	n.rep.Step(&raftpb.Message{Type: raftpb.MsgTimeoutNow.Enum(), From: new(uint64(1)), To: new(uint64(2)), Term: new(n.rep.basic.GetTerm())})
+	e := n.rep.Effects()
+	if asked(e.Send) > 0 {
+		t.Fatal("asked for votes before its own was durable")
+	}
+	votes := 0
+	for _, a := range e.Append {
+		votes += asked(a.Durable)
+		if asked(a.Durable) > 0 && (!a.Sync || a.HardState.GetVote() != 2) {
+			t.Fatalf("asks for votes after %+v is written", a)
+		}
+	}
+	if votes != 2 {
+		t.Fatalf("asked %d others for their votes, want 2", votes)
+	}
+}
