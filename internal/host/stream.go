@@ -102,8 +102,11 @@ func (x *handler) Snapshot(ctx context.Context, peer wire.Hello, conn net.Conn) 
 	p := h.streams.received()
 	if err != nil {
 		h.emit(event.SnapshotReceiving{From: from, Index: index, Have: p.at, Total: p.total, Err: err.Error()})
-		if errors.Is(err, snapshot.ErrStorage) {
+		switch {
+		case errors.Is(err, snapshot.ErrStorage):
 			h.fail(err)
+		case errors.Is(err, snapshot.ErrStale):
+			h.call(func() { h.m.Overtaken(peer, message) })
 		}
 		return
 	}

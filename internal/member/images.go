@@ -196,15 +196,35 @@ func (m *Member) sendImage(x *raftpb.Message) {
 	})
 }
 
+// snapMessage reads the message that came with an image from a peer; nil when
+// it isn't one of that peer's for this member.
+func (m *Member) snapMessage(peer wire.Hello, message []byte) *raftpb.Message {
+	x := &raftpb.Message{}
+	if err := proto.Unmarshal(message, x); err != nil || x.GetType() != raftpb.MsgSnap ||
+		x.GetFrom() != uint64(peer.Self.NodeID) || x.GetTo() != uint64(m.cfg.Self.NodeID) {
+		return nil
+	}
+	return x
+}
+
+// Overtaken steps the message of an image that was refused as older than what
+// this member has. Raft takes nothing over, and answers how far it is: a leader
+// that believes this member to be further behind would else offer the same
+// image for ever.
+func (m *Member) Overtaken(peer wire.Hello, message []byte) {
+	x := m.snapMessage(peer, message)
+	if _, committed := m.Indexes(); x != nil && x.GetSnapshot().GetMetadata().GetIndex() <= committed {
+		m.rep.Step(x)
+	}
+}
+
 // Offer steps the message that came with an image from a peer. The image is
 // held until release.
 func (m *Member) Offer(peer wire.Hello, img *snapshot.Image, release func(), message []byte) {
-	x := &raftpb.Message{}
-	err := proto.Unmarshal(message, x)
+	x := m.snapMessage(peer, message)
 	meta := x.GetSnapshot().GetMetadata()
 	switch {
-	case err != nil || x.GetType() != raftpb.MsgSnap || meta.GetIndex() != img.Index || meta.GetTerm() != img.Term ||
-		x.GetFrom() != uint64(peer.Self.NodeID) || x.GetTo() != uint64(m.cfg.Self.NodeID) ||
+	case x == nil || meta.GetIndex() != img.Index || meta.GetTerm() != img.Term ||
 		!bytes.Equal(x.GetSnapshot().GetData(), raftSnapshot(img).GetData()):
 		m.body.Warn("a snapshot came with a message that doesn't fit it", fmt.Errorf("index %d from %s", img.Index, peer.Self.NodeID))
 		release()

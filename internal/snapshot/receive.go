@@ -25,8 +25,8 @@ type ReceiveOptions struct {
 // After an error none of it is visible. What came in stays for the next
 // Receive of the same image when the connection broke, also after a restart; it
 // is discarded when the disk failed ([ErrStorage]) or is full ([ErrNoSpace]), or
-// when another image is offered. Other errors: [ErrStale], [ErrInvalid],
-// [ErrDamaged], and the one from Accept. When ctx ends, conn is closed; otherwise
+// when another image is offered. Other errors: [ErrStale], with which the
+// message comes too, [ErrInvalid], [ErrDamaged], and the one from Accept. When ctx ends, conn is closed; otherwise
 // closing it is up to the caller.
 func (s *Store) Receive(ctx context.Context, conn net.Conn, opt ReceiveOptions) (*Image, []byte, error) {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
@@ -43,7 +43,10 @@ func (s *Store) Receive(ctx context.Context, conn net.Conn, opt ReceiveOptions) 
 		if ctx.Err() != nil {
 			err = fmt.Errorf("%w (%w)", context.Cause(ctx), err)
 		}
-		return nil, nil, fmt.Errorf("receive snapshot: %w", err)
+		if !errors.Is(err, ErrStale) {
+			message = nil
+		}
+		return nil, message, fmt.Errorf("receive snapshot: %w", err)
 	}
 	// It is ours whether or not the sender hears of it: it will ask again.
 	_ = l.say(packet{Done: true})
@@ -65,7 +68,7 @@ func (s *Store) receive(l *line, opt ReceiveOptions) (*Image, []byte, error) {
 		}
 	}
 	if i, err := s.beside(offer.Meta); err != nil {
-		return nil, nil, err
+		return nil, message, err
 	} else if i != nil {
 		opt.Progress(i.Meta, i.Size(), i.Size())
 		return i, message, l.say(packet{Have: &have{File: len(offer.Files)}})
@@ -80,7 +83,7 @@ func (s *Store) receive(l *line, opt ReceiveOptions) (*Image, []byte, error) {
 	}
 	img, err := s.fill(l, r, opt)
 	if err != nil {
-		return nil, nil, s.giveUp(err)
+		return nil, message, s.giveUp(err)
 	}
 	return img, message, nil
 }
