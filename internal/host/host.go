@@ -82,11 +82,7 @@ func Start(cfg Config) (*Host, error) {
 		return nil, err
 	}
 	h.m = m
-	applied, _ := m.Indexes()
-	a := &member.Applier{
-		Self: cfg.Self.NodeID, Machine: cfg.Disk.Machine, Snapshots: cfg.Disk.Snapshots,
-		Opened: m.Opened(), Through: applied, Take: h.waiters.waiter,
-	}
+	a := &member.Applier{Self: cfg.Self.NodeID, Machine: cfg.Disk.Machine, Snapshots: cfg.Disk.Snapshots, Take: h.waiters.waiter}
 	h.tr.Start()
 	h.spawn(h.loop)
 	h.spawn(h.appender)

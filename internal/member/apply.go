@@ -14,10 +14,17 @@ import (
 
 // ApplyJob is one job of the [Applier]: exactly one of its kinds.
 type ApplyJob struct {
+	Begin      *Start // the node has become a member
 	Apply      *replica.Apply
 	Checkpoint bool
 	Restore    *snapshot.Image
 	Restored   func() // called when Restore is done
+}
+
+// Start is where an applier begins.
+type Start struct {
+	Opened  uint64 // what the machine holds: entries to here are skipped
+	Through uint64 // entries to here are not handed to it: the newest image has them
 }
 
 // Completion is a finished job of the applier, in its order.
@@ -38,9 +45,10 @@ type Applier struct {
 	Self      cluster.NodeID
 	Machine   statemachine.Machine
 	Snapshots *snapshot.Store
-	Opened    uint64                  // what the machine held when it was opened: entries to here are skipped
-	Through   uint64                  // index of the last entry that has passed
 	Take      func(seq uint64) Waiter // who waits for this member's command, taken from those who wait; nil: nobody
+
+	opened  uint64 // what the machine held at the start, or was restored to: entries to here are skipped
+	through uint64 // index of the last entry that has passed
 
 	// Reused from batch to batch.
 	entries []statemachine.Entry
@@ -55,6 +63,9 @@ const maxApply = 4096
 // the member; see Unfinished.
 func (a *Applier) Some(jobs []ApplyJob) (n int, checkpoint *Completion, err error) {
 	switch j := jobs[0]; {
+	case j.Begin != nil:
+		a.opened, a.through = j.Begin.Opened, j.Begin.Through
+		return 1, nil, nil
 	case j.Restore != nil:
 		return 1, nil, a.restore(j)
 	case j.Checkpoint:
@@ -78,12 +89,12 @@ func (a *Applier) Unfinished() []Waiter { return a.wanted }
 
 // add collects the commands of one raft entry.
 func (a *Applier) add(e *raftpb.Entry) error {
-	a.Through = e.GetIndex()
+	a.through = e.GetIndex()
 	data := e.GetData()
 	if e.GetType() != raftpb.EntryNormal || len(data) == 0 || wire.EntryKind(data[0]) != wire.EntryCommands {
 		return nil
 	}
-	skip := e.GetIndex() <= a.Opened
+	skip := e.GetIndex() <= a.opened
 	err := wire.ReadCommands(data, func(id wire.RequestID, cmd []byte) {
 		var w Waiter
 		if id.Origin == a.Self {
@@ -102,12 +113,12 @@ func (a *Applier) add(e *raftpb.Entry) error {
 }
 
 func (a *Applier) apply() error {
-	if a.Through <= a.Opened {
+	if a.through <= a.opened {
 		return nil
 	}
-	results, err := a.Machine.Apply(a.Through, a.entries)
+	results, err := a.Machine.Apply(a.through, a.entries)
 	if err != nil {
-		return fmt.Errorf("state machine: apply through index %d: %w", a.Through, err)
+		return fmt.Errorf("state machine: apply through index %d: %w", a.through, err)
 	}
 	if len(results) != len(a.entries) {
 		return fmt.Errorf("state machine: %d results for %d entries", len(results), len(a.entries))
@@ -125,9 +136,9 @@ func (a *Applier) apply() error {
 // checkpoint takes an image. It needs the machine and the membership at the
 // same index, so it waits until what the machine held at the start has passed.
 func (a *Applier) checkpoint() (*Completion, error) {
-	c := &Completion{index: a.Through}
+	c := &Completion{index: a.through}
 	switch {
-	case a.Through < a.Opened:
+	case a.through < a.opened:
 		c.err = fmt.Errorf("the log has not been read again yet")
 	default:
 		c.draft, c.err = a.Snapshots.Draft()
@@ -135,7 +146,7 @@ func (a *Applier) checkpoint() (*Completion, error) {
 	if c.err == nil {
 		if err := a.Machine.Checkpoint(c.draft.Dir()); err != nil {
 			c.draft.Abort()
-			return nil, fmt.Errorf("state machine: checkpoint at index %d: %w", a.Through, err)
+			return nil, fmt.Errorf("state machine: checkpoint at index %d: %w", a.through, err)
 		}
 	}
 	return c, nil
@@ -145,8 +156,8 @@ func (a *Applier) restore(j ApplyJob) error {
 	if err := a.Machine.Restore(j.Restore.Dir(), j.Restore.Index); err != nil {
 		return fmt.Errorf("state machine: restore the snapshot at index %d: %w", j.Restore.Index, err)
 	}
-	a.Through = j.Restore.Index
-	a.Opened = max(a.Opened, a.Through)
+	a.through = j.Restore.Index
+	a.opened = max(a.opened, a.through)
 	j.Restored()
 	return nil
 }

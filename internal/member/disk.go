@@ -187,7 +187,9 @@ func (m *Member) startReplica() error {
 	m.rep = rep
 	m.images.use(img, release)
 	m.images.gathered = m.disk.Log.Size()
-	m.body.Progress(rep.Indexes())
+	applied, committed := rep.Indexes()
+	m.body.Progress(applied, committed)
+	m.body.Apply(ApplyJob{Begin: &Start{Opened: m.disk.Opened, Through: applied}})
 	m.setPeers()
 	return nil
 }

@@ -50,6 +50,10 @@ func (m *Member) ask(c formation.Call) {
 		}
 		var refusal *wire.Refusal
 		switch {
+		case errors.As(err, &refusal) && m.saysRemoved(refusal):
+			// It was admitted, and removed before it came to know of either.
+			m.state.ClusterID = refusal.Member
+			m.removed(refusal.Index)
 		case errors.As(err, &refusal):
 			m.former.Failed(c.Addr, refusal, err.Error())
 		case err != nil:

@@ -111,10 +111,6 @@ func (m *Member) Indexes() (applied, committed uint64) {
 	return m.rep.Indexes()
 }
 
-// Opened is the index up to which the machine holds every entry, before any
-// was applied.
-func (m *Member) Opened() uint64 { return m.disk.Opened }
-
 // Unsaved is the hard state whose commit index is not on disk: to write it at
 // the end spares the next start some waiting. nil: there is none.
 func (m *Member) Unsaved() *raftpb.HardState { return m.commit }
@@ -174,9 +170,15 @@ func (m *Member) Unreachable(id cluster.NodeID) {
 // Refused hears that a member wants nothing of this node. One that says that
 // this node was removed ends it.
 func (m *Member) Refused(r *wire.Refusal) {
-	if r.Code == wire.RefusedRemoved && r.Member == m.state.ClusterID && m.rep != nil {
+	if m.saysRemoved(r) && r.Member == m.state.ClusterID && m.rep != nil {
 		m.removed(r.Index)
 	}
+}
+
+// saysRemoved says whether a peer's refusal, and not this node's own, is that
+// this node was removed.
+func (m *Member) saysRemoved(r *wire.Refusal) bool {
+	return r.Code == wire.RefusedRemoved && r.From.Incarnation != m.cfg.Self.Incarnation
 }
 
 // Propose, Withdraw, Read and WithdrawRead are the replica's; the node is InCluster.
