@@ -162,6 +162,16 @@ func (f *Former) Asked(id uint64, h wire.Hello, r wire.Request) {
 	f.proceed()
 }
 
+// Met hears of a node that connected and was not let in, such as a member that
+// has admitted this one whose answer was lost: it may be asked like a seed.
+func (f *Former) Met(h wire.Hello) {
+	if f.done || h.Cluster != f.cfg.Cluster || f.cfg.Mode == Single {
+		return
+	}
+	f.learn(h.Self.PeerAddr)
+	f.proceed()
+}
+
 func (f *Former) answer(h wire.Hello, r wire.Request) wire.Response {
 	switch {
 	case f.done:

@@ -19,14 +19,17 @@ func (x *handler) Hello() wire.Hello { return x.live.view.Load().Hello() }
 func (x *handler) Check(peer wire.Hello, inbound bool) *wire.Refusal {
 	h, v := (*Host)(x), x.live.view.Load()
 	r := v.Judge(peer, inbound)
-	switch {
-	case r == nil && v.Moved(peer):
+	if mayMeet(r) && v.Moved(peer) {
 		h.call(func() { h.m.Met(peer) })
-	case r != nil && r.Code != wire.RefusedSelf && r.Code != wire.RefusedNotMember:
+	}
+	if r != nil && r.Code != wire.RefusedSelf && r.Code != wire.RefusedNotMember {
 		h.peerRefused(peer.Self.NodeID, peer.Self.PeerAddr, r, false)
 	}
 	return r
 }
+
+// mayMeet says whether the address of a peer that was judged so is of use.
+func mayMeet(r *wire.Refusal) bool { return r == nil || r.Code == wire.RefusedNotMember }
 
 // Messages hands a batch to the loop.
 func (x *handler) Messages(peer wire.Hello, b *wire.Batch) {

@@ -68,15 +68,36 @@ func (v *View) judge(peer wire.Hello, inbound bool) (wire.RefusalCode, string, u
 	return "", "", 0
 }
 
-// Moved says that a member came from another address than is known.
+// Moved says that the peer's address is news, whatever Judge said of it. It is
+// for a member that came from another address than is known. It is for one that
+// isn't known at all: a member that was away while others joined may be the last
+// to hear of its own leader, and must be able to answer it. And a node that is in
+// no cluster yet may have been admitted without having heard of it.
 func (v *View) Moved(peer wire.Hello) bool {
-	m, ok := v.Membership.Member(peer.Self.NodeID)
-	return ok && v.Addr(m) != peer.Self.PeerAddr && peer.ClusterID == v.Status.ClusterID
+	id, addr := peer.Self.NodeID, peer.Self.PeerAddr
+	if !v.InCluster() {
+		return peer.Cluster == v.cfg.Cluster && !peer.ClusterID.IsZero() && peer.Self.Incarnation != v.cfg.Self.Incarnation
+	}
+	if peer.ClusterID != v.Status.ClusterID {
+		return false
+	}
+	if m, ok := v.Membership.Member(id); ok {
+		return v.Addr(m) != addr
+	}
+	hint, known := v.hints[id]
+	return !v.leaving(id) && hint != addr && (known || len(v.hints) < maxHints)
 }
 
-// Met notes the address of a peer that was let in and has Moved.
+// maxHints bounds the addresses that are known from Hellos alone.
+const maxHints = 256
+
+// Met notes the address of a peer that has Moved.
 func (m *Member) Met(peer wire.Hello) {
-	if m.rep != nil && m.view.Moved(peer) {
+	switch {
+	case !m.view.Moved(peer):
+	case m.former != nil:
+		m.former.Met(peer)
+	case m.rep != nil:
 		m.hints[peer.Self.NodeID] = peer.Self.PeerAddr
 		m.setPeers()
 		m.publish()

@@ -102,8 +102,8 @@ func (m *Member) setPeers() {
 	all := m.membership()
 	peers := peerAddrs(all, m.cfg.Self.NodeID)
 	for id, addr := range m.hints {
-		mem, ok := all.Member(id)
-		if !ok || mem.PeerAddr == addr {
+		mem, _ := all.Member(id)
+		if _, gone := all.Tombstone(id); gone || mem.PeerAddr == addr {
 			delete(m.hints, id)
 			continue
 		}
