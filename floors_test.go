@@ -29,7 +29,8 @@ type floor struct {
 var floors = []floor{
 	{0, "cluster", ""},
 	{0, "statemachine", ""},
-	{0, "internal/crashfs", ""}, // for tests alone: nobody lists it
+	{0, "internal/crashfs", ""}, // for tests and the simulator
+	{0, "internal/history", ""}, // for tests and the simulator
 	{0, "internal/raftlog", ""},
 	{0, "kv/internal/mvcc", ""},
 
@@ -50,12 +51,15 @@ var floors = []floor{
 
 	{5, "internal/host", "cluster event statemachine internal/wire internal/raftlog internal/snapshot internal/transport internal/replica internal/member"},
 
+	{5, "internal/sim", "cluster event statemachine internal/crashfs internal/history internal/wire internal/datadir internal/raftlog internal/snapshot internal/formation internal/roster internal/replica internal/member"},
+
 	{6, ".", "cluster event statemachine internal/wire internal/datadir internal/raftlog internal/snapshot internal/transport internal/formation internal/roster internal/member internal/host"},
 
 	{7, "server", ". cluster event statemachine kv internal/etcdapi"},
 	{7, "mustertest", ". cluster event statemachine internal/transport"},
 
 	{8, "cmd/muster", ". cluster event server"},
+	{6, "cmd/mustersim", "internal/sim"},
 	{8, "examples/counter", ". statemachine"},
 	{8, "test/process", ""}, // tests alone, over the built command
 }

@@ -1,0 +1,264 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+
+	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/internal/crashfs"
+	"github.com/musterhq/muster/internal/datadir"
+	"github.com/musterhq/muster/internal/formation"
+	"github.com/musterhq/muster/internal/member"
+	"github.com/musterhq/muster/internal/raftlog"
+	"github.com/musterhq/muster/internal/roster"
+	"github.com/musterhq/muster/internal/snapshot"
+	"github.com/musterhq/muster/internal/wire"
+)
+
+// node is a machine with a disk, at one address, on which one process after
+// another runs.
+type node struct {
+	w     *World
+	host  string // address, and name of the member
+	mode  formation.Mode
+	seeds []string
+	fs    *crashfs.FS
+	inc   cluster.Incarnation // of the disk, as seen last; zero: none yet
+	boots int
+	lives int // disks so far
+	proc  *process
+	gone  bool // its member was removed: this disk is of no use any more
+
+	skew        float64 // of its clock: 2 means that its ticks take twice the time
+	pausedUntil instant
+	disk        diskFaults
+}
+
+const dataDir = "/data"
+
+func newNode(w *World, host string, mode formation.Mode, seeds []string) *node {
+	n := &node{w: w, host: host, mode: mode, seeds: seeds, fs: crashfs.New(), skew: 1}
+	n.disk.node = n
+	return n
+}
+
+// up says that a process runs.
+func (n *node) up() bool { return n.proc != nil }
+
+// start boots a process from what is on the disk. What a disk refuses to do
+// ends it; what it refuses to be is a failure of the world, unless it was
+// damaged on purpose.
+func (n *node) start() {
+	if n.up() || n.gone {
+		return
+	}
+	n.boots++
+	p := newProcess(n)
+	n.proc = p
+	n.disk.attach(p)
+	err := p.boot()
+	switch {
+	case p.dead:
+	case p.doomed != nil || n.disk.faulted(err):
+		n.w.say("%s doesn't come up: %v", n.host, err)
+		p.end(err)
+	case errors.Is(err, member.ErrRemoved):
+		n.w.say("%s doesn't come up: it was removed", n.host)
+		n.gone = true
+		p.end(err)
+	case err != nil:
+		p.dead = true
+		n.w.fail("%s does not start: %v", n.host, err)
+	default:
+		p.settle()
+	}
+}
+
+// kill ends the process; the machine runs on, and so does what it has written.
+func (n *node) kill() {
+	if n.up() {
+		n.fs = n.fs.Kill()
+		n.proc.bury()
+	}
+}
+
+// crash loses power.
+func (n *node) crash(mode crashfs.Mode, seed uint64) {
+	n.fs = n.fs.Crash(mode, seed)
+	if n.up() {
+		n.proc.bury()
+	}
+}
+
+// wipe empties the disk of a node that is down. What comes up next is another node.
+func (n *node) wipe() {
+	n.kill()
+	n.fs = crashfs.New()
+	n.inc = cluster.Incarnation{}
+	n.lives++
+	n.gone = false
+	n.disk = diskFaults{node: n}
+}
+
+// process is one run of a member.
+type process struct {
+	node  *node
+	boots int
+	m     *member.Member
+	self  wire.Identity
+	view  *member.View
+	dir   *datadir.Dir
+	log   *raftlog.Log
+	store *snapshot.Store
+	regs  *registers
+
+	writer   member.Writer
+	applier  *member.Applier
+	appends  []member.AppendJob
+	applies  []member.ApplyJob
+	writing  bool
+	applying bool
+
+	links map[cluster.NodeID]*link
+	peers map[cluster.NodeID]string
+	shown uint64 // applied index of the membership seen last
+
+	waiting map[uint64]*attempt // proposals by number
+	reading map[uint64]*attempt // reads by token
+
+	doomed *crashfs.FS // the disk as the power went; the process learns of it at its next step
+	dead   bool
+	why    error // that it ended by itself
+}
+
+func newProcess(n *node) *process {
+	return &process{
+		node: n, boots: n.boots, links: map[cluster.NodeID]*link{}, peers: map[cluster.NodeID]string{},
+		waiting: map[uint64]*attempt{}, reading: map[uint64]*attempt{},
+	}
+}
+
+// incarnations draws from the seed, differently for each disk.
+func (n *node) incarnations() io.Reader {
+	return rand.NewChaCha8(key(n.w.seed, "incarnation "+n.host, uint64(n.lives)))
+}
+
+func (p *process) boot() error {
+	n, w := p.node, p.node.w
+	dir, err := datadir.Open(dataDir, datadir.Options{FS: n.fs, Rand: n.incarnations(), Name: n.host})
+	if err != nil {
+		return err
+	}
+	p.dir = dir
+	id := dir.Identity()
+	n.inc = id.Incarnation
+	p.self = wire.Identity{Incarnation: id.Incarnation, NodeID: id.Incarnation.NodeID(), Name: n.host, PeerAddr: n.host}
+	w.truth.identity(w, n, p.self)
+	if p.log, err = raftlog.Open(dir.LogPath(), raftlog.Options{FS: n.fs, SegmentBytes: segmentBytes, CacheBytes: cacheBytes}); err != nil {
+		return err
+	}
+	if p.store, err = snapshot.Open(dir.SnapshotPath(), n.fs); err != nil {
+		return err
+	}
+	p.regs = &registers{w: w, fs: n.fs, every: uint64(5 + w.rng.IntN(60))}
+	opened, err := p.regs.Open(dir.MachinePath())
+	if err != nil {
+		return err
+	}
+	nonce := key(w.seed, "nonce "+n.host, uint64(n.boots))
+	m, err := member.New(member.Config{
+		Self: p.self, Epoch: id.Epoch, Cluster: clusterName, Mode: n.mode, Seeds: n.seeds, Nonce: nonce[:16], Version: "sim",
+		Heartbeat: heartbeat, ElectionTicks: electionTicks,
+		Policy:           roster.Policy{TargetVoters: w.plan.voters, StabilityTicks: stabilityTicks, LearnerExpiryTicks: 0},
+		SnapshotLogBytes: w.plan.imageBytes, MaxPendingBytes: 1 << 20,
+		Disk:   member.Disk{Log: p.log, Snapshots: p.store, State: dir, Machine: p.regs, Opened: opened},
+		Logger: raftLogger{},
+	}, p)
+	if err != nil {
+		return err
+	}
+	p.m = m
+	applied, _ := m.Indexes()
+	p.writer = member.Writer{Log: p.log, Restore: p.restore, Send: p.Send}
+	p.applier = &member.Applier{Self: p.self.NodeID, Machine: p.regs, Snapshots: p.store, Take: p.take}
+	w.say("%s is up: boot %d, %s, applied %d, log to %d", n.host, n.boots, p.view.Stage, applied, p.log.LastIndex())
+	m.Drive()
+	p.tick()
+	return nil
+}
+
+// tick lets a heartbeat's time pass on this node's clock, again and again.
+func (p *process) tick() {
+	d := instant(float64(heartbeat.Microseconds()) * p.node.skew)
+	p.node.w.schedule(d, "tick", p, func() {
+		p.m.Tick()
+		p.m.Drive()
+		if p.alive() {
+			p.m.Tended()
+		}
+		p.tick()
+	})
+}
+
+// alive says that the process may go on: its disk has power and its member has
+// not failed.
+func (p *process) alive() bool { return !p.dead && p.doomed == nil && p.why == nil }
+
+// input gives the member something to do, and drives it.
+func (p *process) input(what string, d instant, do func()) {
+	p.node.w.schedule(d, what, p, func() {
+		do()
+		p.m.Drive()
+	})
+}
+
+// settle looks, after each step, whether the process has come to its end.
+func (p *process) settle() {
+	switch {
+	case p.dead:
+	case p.doomed != nil:
+		p.node.w.say("%s loses power in the midst of it", p.node.host)
+		p.node.fs = p.doomed
+		p.bury()
+	case p.why != nil:
+		p.end(p.why)
+	}
+}
+
+// end is a process that ended by itself.
+func (p *process) end(err error) {
+	n := p.node
+	switch {
+	case p.doomed != nil:
+		n.fs = p.doomed
+	default:
+		n.w.say("%s ended: %v", n.host, err)
+		n.fs = n.fs.Kill()
+	}
+	if errors.Is(err, member.ErrRemoved) {
+		n.gone = true
+	} else if p.doomed == nil && !n.disk.faulted(err) {
+		n.w.fail("%s ended by itself: %v", n.host, err)
+	}
+	p.bury()
+}
+
+// bury forgets the process.
+func (p *process) bury() {
+	n := p.node
+	n.w.mourn(p)
+	p.dead = true
+	n.proc = nil
+	n.w.net.cutOff(p)
+	for _, a := range sortedAttempts(p.waiting) {
+		a.unknown("its member died")
+	}
+	for _, a := range sortedAttempts(p.reading) {
+		a.never()
+	}
+}
+
+// String is the process as failures show it.
+func (p *process) String() string { return fmt.Sprintf("%s/%d", p.node.host, p.boots) }
