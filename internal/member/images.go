@@ -208,14 +208,28 @@ func (m *Member) snapMessage(peer wire.Hello, message []byte) *raftpb.Message {
 }
 
 // Overtaken steps the message of an image that was refused as older than what
-// this member has. Raft takes nothing over, and answers how far it is: a leader
-// that believes this member to be further behind would else offer the same
-// image for ever.
+// this member has; a leader that believes this member to be further behind
+// would else offer the same image for ever. Where raft has as much, it takes
+// nothing over and answers how far it is. Where only the store has (the newer
+// image came from a leader that was deposed meanwhile, and raft didn't heed its
+// message any more), the newer image takes the place of the one that was refused.
 func (m *Member) Overtaken(peer wire.Hello, message []byte) {
 	x := m.snapMessage(peer, message)
-	if _, committed := m.Indexes(); x != nil && x.GetSnapshot().GetMetadata().GetIndex() <= committed {
-		m.rep.Step(x)
+	if x == nil || m.rep == nil {
+		return
 	}
+	index := x.GetSnapshot().GetMetadata().GetIndex()
+	if _, committed := m.rep.Indexes(); index <= committed {
+		m.rep.Step(x)
+		return
+	}
+	newest, release := m.disk.Snapshots.AcquireNewest()
+	if newest == nil || newest.Index < index {
+		release()
+		return
+	}
+	x.Snapshot = raftSnapshot(newest)
+	m.install(x, newest, release)
 }
 
 // Offer steps the message that came with an image from a peer. The image is
@@ -228,8 +242,16 @@ func (m *Member) Offer(peer wire.Hello, img *snapshot.Image, release func(), mes
 		!bytes.Equal(x.GetSnapshot().GetData(), raftSnapshot(img).GetData()):
 		m.body.Warn("a snapshot came with a message that doesn't fit it", fmt.Errorf("index %d from %s", img.Index, peer.Self.NodeID))
 		release()
-		return
-	case m.rep == nil || m.images.busy || m.images.coming != nil && img.Index < m.images.coming.Index:
+	case m.rep == nil:
+		release()
+	default:
+		m.install(x, img, release)
+	}
+}
+
+// install gives raft an image that is there, with the message to be stepped.
+func (m *Member) install(x *raftpb.Message, img *snapshot.Image, release func()) {
+	if m.images.busy || m.images.coming != nil && img.Index < m.images.coming.Index {
 		release() // overtaken; the leader sends again what it still finds missing
 		return
 	}

@@ -44,6 +44,7 @@ func (s *stream) attempt(pause instant) {
 	s.from.input("stream", pause+5*millisecond+w.jitter(400*millisecond), func() {
 		err := s.once()
 		s.tries++
+		w.whisper("%s streams its image at %d to %s: %v", s.from.node.host, s.img.Index, s.to, err)
 		switch {
 		case err == nil || s.tries == streamAttempts:
 			s.done(err)
