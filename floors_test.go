@@ -31,6 +31,7 @@ var floors = []floor{
 	{0, "statemachine", ""},
 	{0, "internal/crashfs", ""}, // for tests and the simulator
 	{0, "internal/history", ""}, // for tests and the simulator
+	{0, "internal/loopback", ""},
 	{0, "internal/raftlog", ""},
 	{0, "kv/internal/mvcc", ""},
 
@@ -58,7 +59,7 @@ var floors = []floor{
 	{7, "server", ". cluster event statemachine kv internal/etcdapi"},
 	{7, "mustertest", ". cluster event statemachine internal/transport"},
 
-	{8, "cmd/muster", ". cluster event server"},
+	{8, "cmd/muster", ". cluster event server internal/loopback"},
 	{6, "cmd/mustersim", "internal/sim"},
 	{8, "examples/counter", ". statemachine"},
 	{8, "test/process", ""}, // tests alone, over the built command

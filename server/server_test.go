@@ -21,6 +21,7 @@ import (
 	"github.com/musterhq/muster"
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/event"
+	"github.com/musterhq/muster/internal/loopback"
 	"github.com/musterhq/muster/kv"
 	"github.com/musterhq/muster/statemachine"
 )
@@ -277,13 +278,7 @@ func TestWhyAndStatusBeforeMembership(t *testing.T) {
 
 func TestClusterStatusAsksTheOthers(t *testing.T) {
 	leader, follower := newRig(t), newRig(t)
-	// A port that nobody listens on any more.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	gone := l.Addr().String()
-	l.Close()
+	gone := loopback.Addrs(t, 1)[0] // nobody listens there
 	members := []cluster.MemberStatus{
 		{Member: cluster.Member{ID: 1, Name: "a", PeerAddr: "h1:2380", ClientAddr: leader.addr, Role: cluster.Voter}},
 		{Member: cluster.Member{ID: 2, Name: "b", PeerAddr: "h2:2380", ClientAddr: follower.addr, Role: cluster.Voter}},

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/musterhq/muster/bench/internal/loopback"
 	"github.com/musterhq/muster/bench/internal/measure"
+	"github.com/musterhq/muster/internal/loopback"
 )
 
 // servers are the three processes of one cell. They start with empty
@@ -21,6 +21,7 @@ type servers struct {
 	system  system
 	members []member
 	procs   []*process
+	ports   loopback.Ports // theirs
 }
 
 // process is a started member. done is closed when it has ended.
@@ -35,11 +36,11 @@ const memberCount = 3
 // startServers starts all members of one system below dir. On an error none is
 // left running.
 func startServers(sys system, binary, dir string) (*servers, error) {
-	addrs, err := loopback.Addrs(2 * memberCount)
-	if err != nil {
-		return nil, err
-	}
 	s := &servers{system: sys}
+	addrs, err := s.ports.ReserveAny(2 * memberCount)
+	if err != nil {
+		return nil, errors.Join(err, s.kill())
+	}
 	for i := range memberCount {
 		name := fmt.Sprintf("n%d", i+1)
 		s.members = append(s.members, member{name: name, dir: filepath.Join(dir, name), client: addrs[2*i], peer: addrs[2*i+1]})
@@ -102,6 +103,7 @@ func (s *servers) kill() error {
 		}
 		<-p.done
 	}
+	s.ports.Release()
 	return errors.Join(errs...)
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
 
-	"github.com/musterhq/muster/bench/internal/loopback"
+	"github.com/musterhq/muster/internal/loopback"
 )
 
 // hashicorpSettings are what differs between the two rows of hashicorp/raft.
@@ -46,19 +46,20 @@ type hashicorpCluster struct {
 	leader  *raft.Raft
 	fsm     *hashicorpFSM // the leader's
 	closers []io.Closer   // what the library leaves to its user, in the order of closing
+	ports   loopback.Ports
 }
 
 func startHashicorp(ctx context.Context, dir string, set hashicorpSettings) (_ cluster, err error) {
-	addrs, err := loopback.Addrs(members)
-	if err != nil {
-		return nil, err
-	}
 	c := &hashicorpCluster{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Close())
 		}
 	}()
+	addrs, err := c.ports.ReserveAny(members)
+	if err != nil {
+		return nil, err
+	}
 	servers := make([]raft.Server, members)
 	for i, a := range addrs {
 		servers[i] = raft.Server{ID: raft.ServerID(fmt.Sprintf("n%d", i+1)), Address: raft.ServerAddress(a)}
@@ -169,6 +170,7 @@ func (c *hashicorpCluster) Close() error {
 	for _, cl := range c.closers {
 		errs = append(errs, cl.Close())
 	}
+	c.ports.Release()
 	return errors.Join(errs...)
 }
 

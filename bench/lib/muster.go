@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster"
-	"github.com/musterhq/muster/bench/internal/loopback"
+	"github.com/musterhq/muster/internal/loopback"
 	"github.com/musterhq/muster/statemachine"
 )
 
@@ -19,21 +19,22 @@ type musterCluster struct {
 	nodes   []*muster.Node
 	leader  *muster.Node
 	machine *musterMachine // the leader's
+	ports   loopback.Ports
 }
 
 // startMuster runs the library's defaults, but for snapshots: none is taken
 // during the run, on either side.
 func startMuster(ctx context.Context, dir string) (_ cluster, err error) {
-	addrs, err := loopback.Addrs(members)
-	if err != nil {
-		return nil, err
-	}
 	c := &musterCluster{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Close())
 		}
 	}()
+	addrs, err := c.ports.ReserveAny(members)
+	if err != nil {
+		return nil, err
+	}
 	machines := make([]*musterMachine, members)
 	for i, a := range addrs {
 		name := fmt.Sprintf("n%d", i+1)
@@ -90,6 +91,7 @@ func (c *musterCluster) Close() error {
 	for _, n := range c.nodes {
 		errs = append(errs, n.Close())
 	}
+	c.ports.Release()
 	return errors.Join(errs...)
 }
 

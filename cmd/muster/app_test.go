@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/musterhq/muster"
+	"github.com/musterhq/muster/internal/loopback"
 	"github.com/musterhq/muster/server"
 )
 
@@ -58,12 +59,7 @@ func answering(t *testing.T, answers map[string]string) string {
 // nobody is an address that nobody listens on.
 func nobody(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return loopback.Addrs(t, 1)[0]
 }
 
 func TestWrongUsageExits2AndSaysHow(t *testing.T) {

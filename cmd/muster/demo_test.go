@@ -12,6 +12,7 @@ import (
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/event"
+	"github.com/musterhq/muster/internal/loopback"
 )
 
 func TestTyping(t *testing.T) {
@@ -129,6 +130,7 @@ func TestDemoRemembersItsMembers(t *testing.T) {
 	if err != nil || len(c.members) != 3 {
 		t.Fatalf("%v", err)
 	}
+	defer c.closeAll()
 	seen := map[string]bool{}
 	for _, m := range c.members {
 		if seen[m.Client] || seen[m.Peer] || m.Client == m.Peer || m.joins {
@@ -140,6 +142,7 @@ func TestDemoRemembersItsMembers(t *testing.T) {
 	if err != nil || len(again.members) != 4 {
 		t.Fatalf("%v", err)
 	}
+	defer again.closeAll()
 	for i, m := range c.members {
 		if again.members[i].demoAddrs != m.demoAddrs {
 			t.Errorf("%+v became %+v", m.demoAddrs, again.members[i].demoAddrs)
@@ -155,7 +158,9 @@ func TestDemoTakesOtherPortsWhereItsOwnAreTaken(t *testing.T) {
 	if err == nil {
 		defer l.Close()
 	}
-	all, err := extendAddrs(nil, 1)
+	var ports loopback.Ports
+	defer ports.Release()
+	all, err := extendAddrs(&ports, nil, 1)
 	if err != nil || all[0].Client == "127.0.0.1:2379" {
 		t.Errorf("%v, %v", all, err)
 	}

@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
+
+	"github.com/musterhq/muster/internal/loopback"
 )
 
 // demoFile remembers the members of a demo in its directory.
@@ -56,45 +57,42 @@ func saveAddrs(dir string, all []demoAddrs) error {
 	return nil
 }
 
-// extendAddrs adds members up to n: on etcd's usual ports where these are
-// free, else on any that is.
-func extendAddrs(old []demoAddrs, n int) ([]demoAddrs, error) {
-	var held []net.Listener // so that no port is given twice
-	defer func() {
-		for _, l := range held {
-			l.Close()
-		}
-	}()
-	taken := map[string]bool{}
+// usualPorts are those of etcd's own local clusters, for clients and, one
+// above, for peers.
+var usualPorts = []int{2379, 22379, 32379}
+
+// extendAddrs adds members up to n: on the usual ports where these are free,
+// else on any that are. All that it returns is reserved, or in use.
+func extendAddrs(ports *loopback.Ports, old []demoAddrs, n int) ([]demoAddrs, error) {
 	for _, a := range old {
-		taken[a.Client], taken[a.Peer] = true, true
-	}
-	pick := func(port int) (string, error) {
-		want := fmt.Sprintf("127.0.0.1:%d", port)
-		l, err := net.Listen("tcp", want)
-		if port > 65535 || taken[want] || err != nil {
-			if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-				return "", fmt.Errorf("find a free port: %w", err)
-			}
-		}
-		held = append(held, l)
-		return l.Addr().String(), nil
+		// Who can't have its port any more says so when it starts.
+		_ = errors.Join(ports.Reserve(a.Client), ports.Reserve(a.Peer))
 	}
 	all := old
 	for i := len(old); i < n; i++ {
-		base := 2379
-		if i > 0 {
-			base += 10000 * (i + 1)
-		}
-		client, err := pick(base)
+		client, err := usualOrAny(ports, i, 0)
 		if err != nil {
 			return nil, err
 		}
-		peer, err := pick(base + 1)
+		peer, err := usualOrAny(ports, i, 1)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, demoAddrs{Name: fmt.Sprintf("n%d", i+1), Client: client, Peer: peer})
 	}
 	return all, nil
+}
+
+func usualOrAny(ports *loopback.Ports, member, above int) (string, error) {
+	if member < len(usualPorts) {
+		addr := fmt.Sprintf("127.0.0.1:%d", usualPorts[member]+above)
+		if ports.Reserve(addr) == nil {
+			return addr, nil
+		}
+	}
+	addrs, err := ports.ReserveAny(1)
+	if err != nil {
+		return "", err
+	}
+	return addrs[0], nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/musterhq/muster"
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/event"
+	"github.com/musterhq/muster/internal/loopback"
 	"github.com/musterhq/muster/server"
 )
 
@@ -20,6 +21,7 @@ import (
 type demoCluster struct {
 	dir     string
 	members []*demoMember
+	ports   *loopback.Ports // theirs, also while they don't run
 	feed    feed
 }
 
@@ -39,14 +41,15 @@ func openDemo(dir string, n int) (*demoCluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := extendAddrs(old, n)
+	c := &demoCluster{dir: dir, ports: &loopback.Ports{}}
+	all, err := extendAddrs(c.ports, old, n)
+	if err == nil {
+		err = saveAddrs(dir, all)
+	}
 	if err != nil {
+		c.ports.Release()
 		return nil, err
 	}
-	if err := saveAddrs(dir, all); err != nil {
-		return nil, err
-	}
-	c := &demoCluster{dir: dir}
 	for i, a := range all {
 		c.members = append(c.members, &demoMember{demoAddrs: a, joins: len(old) > 0 && i >= len(old)})
 	}
@@ -196,6 +199,7 @@ func (c *demoCluster) closeAll() error {
 		group.Go(func() { errs[i] = srv.Close() })
 	}
 	group.Wait()
+	c.ports.Release()
 	return errors.Join(errs...)
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster"
+	"github.com/musterhq/muster/internal/loopback"
 	"github.com/musterhq/muster/statemachine"
 )
 
@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 func TestThreeCount(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	peers, https := freeAddrs(t, 3), freeAddrs(t, 3)
+	peers, https := loopback.Addrs(t, 3), loopback.Addrs(t, 3)
 	dir := t.TempDir()
 	start := func(i int) *exec.Cmd {
 		return startCounter(t, "-dir", filepath.Join(dir, fmt.Sprint(i)),
@@ -134,20 +134,6 @@ func ask(ctx context.Context, method, url string) (int, string, error) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	return resp.StatusCode, strings.TrimSpace(string(body)), err
-}
-
-func freeAddrs(t *testing.T, n int) []string {
-	t.Helper()
-	var addrs []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close() // held until all are found, so that none comes twice
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs
 }
 
 // TestAnswers: the three answers are never blurred.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -24,6 +23,7 @@ import (
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/event"
+	"github.com/musterhq/muster/internal/loopback"
 )
 
 // program is the built muster, made once by TestMain.
@@ -66,9 +66,10 @@ type member struct {
 
 // newMember chooses ports and a directory; it starts nothing.
 func newMember(t *testing.T, name string, args ...string) *member {
+	addrs := loopback.Addrs(t, 2)
 	return &member{
 		t: t, name: name, dir: filepath.Join(t.TempDir(), name),
-		client: freeAddr(t), peer: freeAddr(t), args: args,
+		client: addrs[0], peer: addrs[1], args: args,
 	}
 }
 
@@ -103,16 +104,6 @@ func follower(ms []*member, leader *member) *member {
 		return ms[1]
 	}
 	return ms[0]
-}
-
-// freeAddr is a loopback address that nobody listened on a moment ago.
-func freeAddr(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func (m *member) Write(p []byte) (int, error) {
