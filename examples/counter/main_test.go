@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -37,13 +39,15 @@ func TestMain(m *testing.M) {
 func TestThreeCount(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
 	peers, https := loopback.Addrs(t, 3), loopback.Addrs(t, 3)
 	dir := t.TempDir()
-	start := func(i int) *exec.Cmd {
-		return startCounter(t, "-dir", filepath.Join(dir, fmt.Sprint(i)),
+	start := func(i int) *process {
+		return startCounter(t, fail, "-dir", filepath.Join(dir, fmt.Sprint(i)),
 			"-http", https[i], "-peer", peers[i], "-seeds", strings.Join(peers, ","))
 	}
-	var nodes []*exec.Cmd
+	var nodes []*process
 	for i := range 3 {
 		nodes = append(nodes, start(i))
 	}
@@ -58,45 +62,59 @@ func TestThreeCount(t *testing.T) {
 		eventually(ctx, t, http.MethodGet, at, "9")
 	}
 
-	end(t, nodes[1], syscall.SIGKILL)
+	nodes[1].end(t, syscall.SIGKILL)
 	nodes[1] = start(1)
 	for _, at := range https {
 		eventually(ctx, t, http.MethodGet, at, "9")
 	}
-	for _, n := range nodes {
-		end(t, n, syscall.SIGTERM)
-		if code := n.ProcessState.ExitCode(); code != 0 {
-			t.Errorf("ended with %d when asked to stop", code)
+	for i, n := range nodes {
+		if code := n.end(t, syscall.SIGTERM); code != 0 {
+			t.Errorf("%d ended with %d when asked to stop", i, code)
 		}
 	}
 }
 
-func startCounter(t *testing.T, args ...string) *exec.Cmd {
+// process is one running counter.
+type process struct {
+	cmd   *exec.Cmd
+	asked atomic.Bool   // to end
+	done  chan struct{} // closed when it has
+}
+
+// startCounter runs the program; fail is told if it ends unasked. What it
+// logs is in the test's output.
+func startCounter(t *testing.T, fail context.CancelCauseFunc, args ...string) *process {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(self, args...)
-	cmd.Env = append(os.Environ(), asCounter+"=1")
-	cmd.Stderr = t.Output()
-	if err := cmd.Start(); err != nil {
+	p := &process{cmd: exec.Command(self, args...), done: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), asCounter+"=1")
+	p.cmd.Stderr = t.Output()
+	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if cmd.ProcessState == nil {
-			end(t, cmd, syscall.SIGKILL)
+	go func() {
+		defer close(p.done)
+		err := p.cmd.Wait()
+		if !p.asked.Load() {
+			fail(fmt.Errorf("counter %v ended by itself: %w", args, err))
 		}
-	})
-	return cmd
+	}()
+	t.Cleanup(func() { p.end(t, syscall.SIGKILL) })
+	return p
 }
 
-func end(t *testing.T, cmd *exec.Cmd, sig syscall.Signal) {
+// end sends a signal and waits for the end. The answer is the exit code.
+func (p *process) end(t *testing.T, sig syscall.Signal) int {
 	t.Helper()
-	if err := cmd.Process.Signal(sig); err != nil {
+	p.asked.Store(true)
+	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Error(err)
 	}
-	_ = cmd.Wait() // its exit code is looked at where it matters
+	<-p.done
+	return p.cmd.ProcessState.ExitCode()
 }
 
 // eventually asks until the answer is 200; what was not counted may be asked
@@ -116,7 +134,7 @@ func eventually(ctx context.Context, t *testing.T, method, at, want string) {
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("%s at %s: last answer %d %q, %v", method, at, code, body, err)
+			t.Fatalf("%v; %s at %s: last answer %d %q, %v", context.Cause(ctx), method, at, code, body, err)
 		case <-time.After(50 * time.Millisecond): // not up yet, or no leader yet: ask again
 		}
 	}
