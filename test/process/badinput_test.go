@@ -26,7 +26,7 @@ func refused(t *testing.T, m *member, code int, words ...string) {
 	t.Helper()
 	before := len(m.log())
 	m.start()
-	if got := m.exit(20 * time.Second); got != code {
+	if got := m.exit(); got != code {
 		t.Errorf("exit %d, want %d", got, code)
 	}
 	said := m.log()[before:]
@@ -87,7 +87,7 @@ func TestSeedIsNoMuster(t *testing.T) {
 	defer web.Close()
 	m := newMember(t, "n1", "--join-only", "--seeds", l.Addr().String())
 	m.start()
-	eventually(t, 10*time.Second, "it says that the seed is no muster", func() bool {
+	eventually(t, "it says that the seed is no muster", func() bool {
 		return strings.Contains(m.why(), l.Addr().String()) && strings.Contains(m.why(), "muster peer")
 	})
 	out, _ := muster(t, "why", "--endpoint", m.client)
@@ -99,7 +99,7 @@ func TestSeedIsNoMuster(t *testing.T) {
 func TestDataDirectoryRefused(t *testing.T) {
 	m := newMember(t, "n1", "--single")
 	m.start()
-	ready(t, 10*time.Second, m)
+	ready(t, m)
 	put(t, dial(t, m), "a", "b")
 
 	twin := newMember(t, "n1", "--single")
@@ -121,7 +121,7 @@ func TestDataDirectoryRefused(t *testing.T) {
 	refused(t, foreign, exitData, foreign.dir, "letter.txt")
 
 	m.start()
-	ready(t, 10*time.Second, m)
+	ready(t, m)
 	if got := get(t, dial(t, m), "a"); got != "b" {
 		t.Fatalf("after all that: %q", got)
 	}
@@ -132,7 +132,7 @@ func TestDataDirectoryRefused(t *testing.T) {
 func TestCorruptLogSegment(t *testing.T) {
 	m := newMember(t, "n1", "--single")
 	m.start()
-	ready(t, 10*time.Second, m)
+	ready(t, m)
 	c := dial(t, m)
 	for i := range 50 {
 		put(t, c, fmt.Sprint("k", i), strings.Repeat("v", 100))
@@ -154,7 +154,7 @@ func TestCorruptLogSegment(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.start()
-	ready(t, 10*time.Second, m)
+	ready(t, m)
 	if got := get(t, dial(t, m), "k49"); got == "" {
 		t.Error("k49 is gone")
 	}
@@ -198,19 +198,20 @@ func TestDiskFull(t *testing.T) {
 	})
 	m.dir = filepath.Join(disk, "n1")
 	m.start()
-	ready(t, 10*time.Second, m)
+	ready(t, m)
 	l := newLoad(t, 4, m)
 	fill := filepath.Join(disk, "fill")
 	if err := os.WriteFile(fill, make([]byte, 12<<20), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	big := dial(t, m)
-	for i := 0; ; i++ {
-		if !tryPut(big, fmt.Sprint("big/", i), strings.Repeat("x", 256<<10)) {
-			break
-		}
-	}
-	if code := m.exit(30 * time.Second); code != exitDisk {
+	n := 0
+	eventually(t, "the full disk ends it", func() bool {
+		tryPut(big, fmt.Sprint("big/", n), strings.Repeat("x", 256<<10))
+		n++
+		return !m.running()
+	})
+	if code := m.exit(); code != exitDisk {
 		t.Errorf("exit %d, want %d", code, exitDisk)
 	}
 	l.end()
@@ -221,7 +222,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.start()
-	ready(t, 20*time.Second, m)
+	ready(t, m)
 	l.check(dial(t, m))
 }
 

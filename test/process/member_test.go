@@ -29,6 +29,10 @@ import (
 // program is the built muster, made once by TestMain.
 var program string
 
+// patience is how long a test waits for what has to happen before it gives up.
+// It says nothing about how fast muster is: the machine may be busy.
+const patience = time.Minute
+
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "muster-process")
 	if err != nil {
@@ -36,7 +40,8 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	program = filepath.Join(dir, "muster")
-	out, err := exec.Command("go", "build", "-o", program, "github.com/musterhq/muster/cmd/muster").CombinedOutput()
+	build := append([]string{"build", "-o", program}, buildFlags...)
+	out, err := exec.Command("go", append(build, "github.com/musterhq/muster/cmd/muster")...).CombinedOutput()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "build muster: %v\n%s", err, out)
 		os.Exit(1)
@@ -94,7 +99,7 @@ func formed(t *testing.T) []*member {
 	for _, m := range ms {
 		m.start()
 	}
-	ready(t, 20*time.Second, ms...)
+	ready(t, ms...)
 	return ms
 }
 
@@ -140,7 +145,13 @@ func (m *member) start(extra ...string) {
 		close(done)
 	}()
 	m.t.Cleanup(func() {
+		if m.t.Failed() {
+			m.t.Logf("%s says: %s", m.name, m.why())
+		}
 		m.kill()
+		if strings.Contains(m.log(), "WARNING: DATA RACE") {
+			m.t.Errorf("%s had a data race", m.name)
+		}
 		if m.t.Failed() {
 			m.t.Logf("--- %s\n%s", m.name, m.log())
 		}
@@ -150,6 +161,15 @@ func (m *member) start(extra ...string) {
 func (m *member) signal(s os.Signal) {
 	if m.cmd != nil {
 		_ = m.cmd.Process.Signal(s) // it may have ended already
+	}
+}
+
+func (m *member) running() bool {
+	select {
+	case <-m.done:
+		return false
+	default:
+		return true
 	}
 }
 
@@ -166,24 +186,24 @@ func (m *member) kill() {
 func (m *member) term() int {
 	m.t.Helper()
 	m.signal(syscall.SIGTERM)
-	return m.exit(20 * time.Second)
+	return m.exit()
 }
 
 // exit waits for the process to end by itself.
-func (m *member) exit(within time.Duration) int {
+func (m *member) exit() int {
 	m.t.Helper()
 	select {
 	case <-m.done:
 		return m.code
-	case <-time.After(within):
-		m.t.Fatalf("%s has not ended within %v", m.name, within)
+	case <-time.After(patience):
+		m.t.Fatalf("%s goes on, after %v", m.name, patience)
 		return -1
 	}
 }
 
 // get reads a JSON answer of the member's client port.
 func (m *member) get(path string, into any) error {
-	c := http.Client{Timeout: 2 * time.Second}
+	c := http.Client{Timeout: 5 * time.Second}
 	resp, err := c.Get("http://" + m.client + path)
 	if err != nil {
 		return err
@@ -220,24 +240,24 @@ func (m *member) why() string {
 }
 
 // eventually waits for ok, asking again and again; what says what is waited for.
-func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
+func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	end := time.Now().Add(within)
+	end := time.Now().Add(patience)
 	for !ok() {
 		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s", within, what)
+			t.Fatalf("not within %v: %s", patience, what)
 		}
 		time.Sleep(20 * time.Millisecond) // a poll, not luck: the condition decides
 	}
 }
 
 // ready waits until each member knows a leader and is in the same cluster.
-func ready(t *testing.T, within time.Duration, ms ...*member) cluster.ClusterID {
+func ready(t *testing.T, ms ...*member) cluster.ClusterID {
 	t.Helper()
 	var id cluster.ClusterID
 	for _, m := range ms {
 		var s cluster.Status
-		eventually(t, within, m.name+" is ready; it says: "+m.why(), func() bool {
+		eventually(t, m.name+" is ready", func() bool {
 			var err error
 			s, err = m.status()
 			return err == nil && s.Stage == "member" && s.Leader != 0 && s.Self.Role != 0 && s.Applied > 0
@@ -253,9 +273,9 @@ func ready(t *testing.T, within time.Duration, ms ...*member) cluster.ClusterID 
 }
 
 // voters waits until the first member sees that many voters.
-func voters(t *testing.T, within time.Duration, m *member, n int) {
+func voters(t *testing.T, m *member, n int) {
 	t.Helper()
-	eventually(t, within, fmt.Sprintf("%d voters", n), func() bool {
+	eventually(t, fmt.Sprintf("%d voters", n), func() bool {
 		s, err := m.status()
 		got := 0
 		for _, x := range s.Members {
@@ -271,7 +291,7 @@ func voters(t *testing.T, within time.Duration, m *member, n int) {
 func leader(t *testing.T, ms []*member) *member {
 	t.Helper()
 	var found *member
-	eventually(t, 15*time.Second, "one of them leads", func() bool {
+	eventually(t, "one of them leads", func() bool {
 		for _, m := range ms {
 			if s, err := m.status(); err == nil && s.Leader != 0 && s.Leader == s.Self.ID {
 				found = m
@@ -300,7 +320,7 @@ func dial(t *testing.T, ms ...*member) *clientv3.Client {
 
 func put(t *testing.T, c *clientv3.Client, key, value string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if _, err := c.Put(ctx, key, value); err != nil {
 		t.Fatalf("put %s: %v", key, err)
@@ -309,7 +329,7 @@ func put(t *testing.T, c *clientv3.Client, key, value string) {
 
 func get(t *testing.T, c *clientv3.Client, key string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	r, err := c.Get(ctx, key)
 	if err != nil {
@@ -324,7 +344,7 @@ func get(t *testing.T, c *clientv3.Client, key string) string {
 // muster runs a client command and returns its output and exit code.
 func muster(t *testing.T, args ...string) (string, int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, program, args...).CombinedOutput()
 	var exit *exec.ExitError

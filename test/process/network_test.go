@@ -21,7 +21,7 @@ func tryPut(c *clientv3.Client, key, value string) bool {
 	return err == nil
 }
 
-// wire is a stretch of cable in front of a member's peer port.
+// cable is a stretch of it in front of a member's peer port.
 type cable struct {
 	l  net.Listener
 	to string
@@ -91,7 +91,7 @@ func (c *cable) cut() {
 func TestSnapshotStreamCutOrReportLost(t *testing.T) {
 	n1 := newMember(t, "n1", "--single")
 	n1.start("--snapshot-send-rate", "4194304")
-	ready(t, 10*time.Second, n1)
+	ready(t, n1)
 	c := dial(t, n1)
 	for i := range 64 {
 		put(t, c, fmt.Sprint("k", i), randomText(256<<10))
@@ -102,13 +102,13 @@ func TestSnapshotStreamCutOrReportLost(t *testing.T) {
 	n2.start()
 	for range 4 {
 		before := strings.Count(n2.log(), "snapshot at index")
-		eventually(t, 30*time.Second, "the snapshot makes progress", func() bool {
+		eventually(t, "the snapshot makes progress", func() bool {
 			return strings.Count(n2.log(), "snapshot at index") > before
 		})
 		line.cut()
 	}
-	ready(t, 60*time.Second, n2)
-	same(t, 20*time.Second, n1, n2)
+	ready(t, n2)
+	same(t, n1, n2)
 	if got := get(t, dial(t, n2), "k63"); len(got) != 256<<10 {
 		t.Fatalf("k63 has %d bytes", len(got))
 	}
@@ -128,19 +128,22 @@ func randomText(n int) string {
 	return string(b)
 }
 
-// lan is a bridge with one network namespace for each member.
+// lan is a bridge with one network namespace for each member. Its names and
+// its network are this process's own: other tests may run at the same time.
 type lan struct {
-	t  *testing.T
-	id string
-	n  int
+	t   *testing.T
+	id  string
+	net string // the first three bytes of its addresses
+	n   int
 }
 
 func newLAN(t *testing.T) *lan {
 	needRoot(t, "ip")
-	l := &lan{t: t, id: fmt.Sprintf("mu%d", os.Getpid()%10000)}
+	pid := os.Getpid() % 10000
+	l := &lan{t: t, id: fmt.Sprintf("mu%d", pid), net: fmt.Sprintf("10.%d.%d", 99+pid/100, pid%100)}
 	run(t, "ip", "link", "add", l.id, "type", "bridge")
 	t.Cleanup(func() { run(t, "ip", "link", "del", l.id) })
-	run(t, "ip", "addr", "add", "10.99.0.254/24", "dev", l.id)
+	run(t, "ip", "addr", "add", l.addr(254)+"/24", "dev", l.id)
 	run(t, "ip", "link", "set", l.id, "up")
 	return l
 }
@@ -148,7 +151,7 @@ func newLAN(t *testing.T) *lan {
 // member makes a namespace and a member that will run in it.
 func (l *lan) member(args ...string) *member {
 	l.n++
-	ns, addr := fmt.Sprintf("%sn%d", l.id, l.n), fmt.Sprintf("10.99.0.%d", l.n)
+	ns, addr := fmt.Sprintf("%sn%d", l.id, l.n), l.addr(l.n)
 	run(l.t, "ip", "netns", "add", ns)
 	l.t.Cleanup(func() { run(l.t, "ip", "netns", "del", ns) })
 	run(l.t, "ip", "link", "add", l.link(l.n), "type", "veth", "peer", "name", "eth0", "netns", ns)
@@ -162,6 +165,8 @@ func (l *lan) member(args ...string) *member {
 	return m
 }
 
+func (l *lan) addr(n int) string { return fmt.Sprintf("%s.%d", l.net, n) }
+
 func (l *lan) link(n int) string { return fmt.Sprintf("%sv%d", l.id, n) }
 
 // isolate takes a member off the bridge, but leaves its clients' way open by
@@ -174,7 +179,8 @@ func (l *lan) heal(n int) { run(l.t, "ip", "link", "set", l.link(n), "master", l
 // one cluster.
 func TestMinorityPartitionDuringFormation(t *testing.T) {
 	l := newLAN(t)
-	seeds := "10.99.0.1:2380,10.99.0.2:2380,10.99.0.3:2380"
+	third := l.addr(3) + ":2380"
+	seeds := fmt.Sprintf("%s:2380,%s:2380,%s", l.addr(1), l.addr(2), third)
 	var ms []*member
 	for range 3 {
 		ms = append(ms, l.member("--seeds", seeds))
@@ -184,8 +190,8 @@ func TestMinorityPartitionDuringFormation(t *testing.T) {
 		m.start()
 	}
 	for _, m := range ms[:2] {
-		eventually(t, 15*time.Second, m.name+" says that it waits for the third", func() bool {
-			return strings.Contains(m.why(), "10.99.0.3:2380")
+		eventually(t, m.name+" says that it waits for the third", func() bool {
+			return strings.Contains(m.why(), third)
 		})
 	}
 	time.Sleep(3 * time.Second) // three election timeouts in which nothing may form
@@ -195,7 +201,7 @@ func TestMinorityPartitionDuringFormation(t *testing.T) {
 		}
 	}
 	l.heal(3)
-	ready(t, 30*time.Second, ms...)
+	ready(t, ms...)
 
 	// And a leader that is cut off from a formed cluster does not stop it.
 	lead := leader(t, ms)
@@ -212,5 +218,5 @@ func TestMinorityPartitionDuringFormation(t *testing.T) {
 		}
 	}
 	c := dial(t, rest...)
-	eventually(t, 10*time.Second, "the others go on", func() bool { return tryPut(c, "a", "b") })
+	eventually(t, "the others go on", func() bool { return tryPut(c, "a", "b") })
 }

@@ -14,7 +14,7 @@ func TestJoinerBootstrapsItself(t *testing.T) {
 	n1 := newMember(t, "n1", "--single")
 	n2 := newMember(t, "n2", "--join-only", "--seeds", n1.peer)
 	n2.start()
-	eventually(t, 10*time.Second, "n2 says what it waits for", func() bool {
+	eventually(t, "n2 says what it waits for", func() bool {
 		return strings.Contains(n2.why(), n1.peer)
 	})
 	time.Sleep(3 * time.Second) // three election timeouts in which it must not found
@@ -22,7 +22,7 @@ func TestJoinerBootstrapsItself(t *testing.T) {
 		t.Fatalf("n2 alone: stage %q, %v", s.Stage, err)
 	}
 	n1.start()
-	ready(t, 20*time.Second, n1, n2)
+	ready(t, n1, n2)
 	if s, _ := n1.status(); len(s.Members) != 2 {
 		t.Fatalf("members: %+v", s.Members)
 	}
@@ -36,17 +36,17 @@ func TestThreeNodeFormationTimesOut(t *testing.T) {
 	for k, i := range order {
 		ms[i].start()
 		if k < 2 {
+			eventually(t, ms[i].name+" says for whom it waits", func() bool {
+				return strings.Contains(ms[i].why(), ms[order[2]].peer)
+			})
 			// A pause longer than an election timeout; nothing may form.
 			time.Sleep(1500 * time.Millisecond)
 			if s, err := ms[i].status(); err != nil || s.Stage == "member" {
 				t.Fatalf("with %d of 3 founders: stage %q, %v", k+1, s.Stage, err)
 			}
-			if why := ms[i].why(); !strings.Contains(why, ms[order[2]].peer) {
-				t.Fatalf("%s does not say for whom it waits:\n%s", ms[i].name, why)
-			}
 		}
 	}
-	ready(t, 20*time.Second, ms...)
+	ready(t, ms...)
 	c := dial(t, ms...)
 	put(t, c, "a", "b")
 	if got := get(t, c, "a"); got != "b" {
@@ -59,18 +59,18 @@ func TestThreeNodeFormationTimesOut(t *testing.T) {
 func TestFirstAppendLostConnectionNotUp(t *testing.T) {
 	n1 := newMember(t, "n1", "--single")
 	n1.start()
-	ready(t, 10*time.Second, n1)
+	ready(t, n1)
 	put(t, dial(t, n1), "a", "b")
 	n2 := newMember(t, "n2", "--join-only", "--seeds", n1.peer)
 	n2.start()
-	ready(t, 10*time.Second, n2)
-	same(t, 10*time.Second, n1, n2)
+	ready(t, n2)
+	same(t, n1, n2)
 }
 
 // same waits until both have applied the same index.
-func same(t *testing.T, within time.Duration, a, b *member) {
+func same(t *testing.T, a, b *member) {
 	t.Helper()
-	eventually(t, within, a.name+" and "+b.name+" have applied the same", func() bool {
+	eventually(t, a.name+" and "+b.name+" have applied the same", func() bool {
 		x, err1 := a.status()
 		y, err2 := b.status()
 		return err1 == nil && err2 == nil && x.Applied == y.Applied && x.Applied == x.Committed
@@ -86,7 +86,7 @@ func TestEmptyLogJoiner(t *testing.T) {
 	}
 	n4 := newMember(t, "n4", "--join-only", "--seeds", ms[1].peer)
 	n4.start()
-	ready(t, 20*time.Second, n4)
+	ready(t, n4)
 	if got := get(t, dial(t, n4), "k4"); got != "v" {
 		t.Fatalf("through the joiner: %q", got)
 	}
@@ -96,10 +96,10 @@ func TestEmptyLogJoiner(t *testing.T) {
 // it; also one that sits at a seed's address with a wiped disk.
 func TestLateNodeMeetsFormedCluster(t *testing.T) {
 	ms := formed(t)
-	id := ready(t, 20*time.Second, ms...)
+	id := ready(t, ms...)
 	late := newMember(t, "n4", ms[0].args...)
 	late.start()
-	if got := ready(t, 20*time.Second, late); got != id {
+	if got := ready(t, late); got != id {
 		t.Fatalf("cluster %s, want %s", got, id)
 	}
 }
@@ -110,11 +110,11 @@ func TestWrongClusterContact(t *testing.T) {
 	blue := newMember(t, "blue", "--single", "--cluster", "blue")
 	red.start()
 	blue.start()
-	ready(t, 10*time.Second, red)
-	ready(t, 10*time.Second, blue)
+	ready(t, red)
+	ready(t, blue)
 	lost := newMember(t, "lost", "--join-only", "--cluster", "red", "--seeds", blue.peer)
 	lost.start()
-	eventually(t, 10*time.Second, "lost says that the cluster is another", func() bool {
+	eventually(t, "lost says that the cluster is another", func() bool {
 		return strings.Contains(lost.why(), "cluster_name_differs")
 	})
 	if s, _ := blue.status(); len(s.Members) != 1 {
@@ -123,10 +123,10 @@ func TestWrongClusterContact(t *testing.T) {
 	// The same name, but two clusters: a node that sees both joins neither.
 	red2 := newMember(t, "red2", "--single", "--cluster", "red")
 	red2.start()
-	ready(t, 10*time.Second, red2)
+	ready(t, red2)
 	torn := newMember(t, "torn", "--join-only", "--cluster", "red", "--seeds", red.peer+","+red2.peer)
 	torn.start()
-	eventually(t, 10*time.Second, "torn tells of the conflict: "+torn.why(), func() bool {
+	eventually(t, "torn tells of the conflict", func() bool {
 		return strings.Contains(torn.why(), "conflict")
 	})
 	if s, _ := torn.status(); s.Stage != "blank" {
@@ -143,11 +143,11 @@ func TestRemovedNodeComesBack(t *testing.T) {
 	if out, code := muster(t, "remove", gone.name, "--endpoint", l.client); code != 0 {
 		t.Fatalf("remove: exit %d\n%s", code, out)
 	}
-	if code := gone.exit(15 * time.Second); code != exitRemoved {
+	if code := gone.exit(); code != exitRemoved {
 		t.Fatalf("the removed node ended with %d, want %d", code, exitRemoved)
 	}
 	gone.start()
-	if code := gone.exit(10 * time.Second); code != exitRemoved || !strings.Contains(gone.log(), "removed") {
+	if code := gone.exit(); code != exitRemoved || !strings.Contains(gone.log(), "removed") {
 		t.Fatalf("started again: exit %d", code)
 	}
 	put(t, dial(t, l), "a", "b")
@@ -155,7 +155,7 @@ func TestRemovedNodeComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone.start()
-	ready(t, 20*time.Second, gone)
+	ready(t, gone)
 }
 
 const exitRemoved = 3
@@ -170,7 +170,7 @@ func TestRemovedWhileDown(t *testing.T) {
 		t.Fatalf("remove: exit %d\n%s", code, out)
 	}
 	gone.start()
-	if code := gone.exit(15 * time.Second); code != exitRemoved {
+	if code := gone.exit(); code != exitRemoved {
 		t.Fatalf("exit %d, want %d", code, exitRemoved)
 	}
 }
@@ -179,29 +179,31 @@ func TestRemovedWhileDown(t *testing.T) {
 func TestStopIsNotLeave(t *testing.T) {
 	ms := formed(t)
 	l := leader(t, ms)
-	begin := time.Now()
 	if code := l.term(); code != 0 {
 		t.Fatalf("SIGTERM: exit %d", code)
 	}
 	var rest []*member
+	handedOver := false
 	for _, m := range ms {
 		if m != l {
 			rest = append(rest, m)
+			s, err := m.status()
+			handedOver = handedOver || err == nil && s.Leader == s.Self.ID
 		}
 	}
-	put(t, dial(t, rest...), "a", "b")
-	if took := time.Since(begin); took > 2*time.Second {
-		t.Errorf("writes took %v to go on: leadership was not handed over", took)
+	if !handedOver {
+		t.Error("it ended before another led")
 	}
+	put(t, dial(t, rest...), "a", "b")
 	l.start()
-	ready(t, 20*time.Second, l)
+	ready(t, l)
 	if out, code := muster(t, "leave", "--endpoint", l.client); code != 0 {
 		t.Fatalf("leave: exit %d\n%s", code, out)
 	}
-	if code := l.exit(15 * time.Second); code != exitRemoved {
+	if code := l.exit(); code != exitRemoved {
 		t.Fatalf("exit %d after leave, want %d", code, exitRemoved)
 	}
-	eventually(t, 10*time.Second, "two members are left", func() bool {
+	eventually(t, "two members are left", func() bool {
 		s, err := rest[0].status()
 		return err == nil && len(s.Members) == 2
 	})
@@ -211,7 +213,7 @@ func TestStopIsNotLeave(t *testing.T) {
 func TestRemoveLeaderSelfLastVoter(t *testing.T) {
 	n1 := newMember(t, "n1", "--single")
 	n1.start()
-	ready(t, 10*time.Second, n1)
+	ready(t, n1)
 	out, code := muster(t, "leave", "--endpoint", n1.client)
 	if code == 0 || !strings.Contains(out, "only voter") {
 		t.Fatalf("exit %d:\n%s", code, out)
@@ -226,12 +228,12 @@ func TestLogCompactedNeedsSnapshot(t *testing.T) {
 	for _, m := range ms {
 		m.start("--snapshot-log-bytes", "1048576")
 	}
-	ready(t, 20*time.Second, ms...)
+	ready(t, ms...)
 	l := leader(t, ms)
 	away := follower(ms, l)
 	c := dial(t, l)
 	put(t, c, "first", "1")
-	same(t, 10*time.Second, l, away)
+	same(t, l, away)
 	before, err := away.status()
 	if err != nil {
 		t.Fatal(err)
@@ -239,18 +241,18 @@ func TestLogCompactedNeedsSnapshot(t *testing.T) {
 	away.kill()
 	value := strings.Repeat("x", 64<<10)
 	i := 0
-	eventually(t, 60*time.Second, "the log is compacted beyond what it holds", func() bool {
+	eventually(t, "the log is compacted beyond what it holds", func() bool {
 		put(t, c, fmt.Sprint("k", i%8), value)
 		i++
 		s, err := l.status()
 		return err == nil && s.First > before.Last+1
 	})
 	away.start("--snapshot-log-bytes", "1048576")
-	ready(t, 20*time.Second, away)
-	same(t, 20*time.Second, l, away)
-	if !strings.Contains(away.log(), "installed the snapshot") {
-		t.Fatal("it was not caught up by a snapshot")
-	}
+	ready(t, away)
+	same(t, l, away)
+	eventually(t, "it tells that it was caught up by a snapshot", func() bool {
+		return strings.Contains(away.log(), "installed the snapshot")
+	})
 	if got := get(t, dial(t, away), fmt.Sprint("k", (i-1)%8)); got != value {
 		t.Fatalf("got %d bytes", len(got))
 	}
