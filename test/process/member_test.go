@@ -24,14 +24,15 @@ import (
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/event"
 	"github.com/musterhq/muster/internal/loopback"
+	_ "github.com/musterhq/muster/server" // see build
 )
-
-// program is the built muster, made once by TestMain.
-var program string
 
 // patience is how long a test waits for what has to happen before it gives up.
 // It says nothing about how fast muster is: the machine may be busy.
 const patience = time.Minute
+
+// program is the built muster.
+var program string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "muster-process")
@@ -40,16 +41,31 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	program = filepath.Join(dir, "muster")
-	build := append([]string{"build", "-o", program}, buildFlags...)
-	out, err := exec.Command("go", append(build, "github.com/musterhq/muster/cmd/muster")...).CombinedOutput()
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "build muster: %v\n%s", err, out)
-		os.Exit(1)
-	}
 	code := m.Run()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
 }
+
+// build makes the program, once. It reads the command's sources, and this file
+// imports what lies below them: so go test knows when a result that it has
+// kept is of another program. (It doesn't see what is read before a test runs.)
+var build = sync.OnceValue(func() error {
+	const source = "../../cmd/muster"
+	files, err := filepath.Glob(source + "/*.go")
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if _, err := os.ReadFile(f); err != nil {
+			return err
+		}
+	}
+	args := append(append([]string{"build", "-o", program}, buildFlags...), source)
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("build muster: %w\n%s", err, out)
+	}
+	return nil
+})
 
 // member is one process and what it needs to be started again.
 type member struct {
@@ -71,6 +87,10 @@ type member struct {
 
 // newMember chooses ports and a directory; it starts nothing.
 func newMember(t *testing.T, name string, args ...string) *member {
+	t.Helper()
+	if err := build(); err != nil {
+		t.Fatal(err)
+	}
 	addrs := loopback.Addrs(t, 2)
 	return &member{
 		t: t, name: name, dir: filepath.Join(t.TempDir(), name),
