@@ -20,6 +20,8 @@ const (
 // Modes is how many there are, for tests that go through all.
 const Modes = int(modes)
 
+func (m Mode) String() string { return [...]string{"none", "all", "prefix", "random", "torn"}[m] }
+
 // Crash returns the disk as it may be after a loss of power now. The image is
 // fully durable, has no open files, no locks and no hook.
 func (f *FS) Crash(mode Mode, seed uint64) *FS {

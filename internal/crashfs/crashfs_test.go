@@ -231,6 +231,81 @@ func TestHookSeesAndFails(t *testing.T) {
 	}
 }
 
+func TestFailAtFailsOnce(t *testing.T) {
+	for _, fault := range Faults() {
+		f := New()
+		failed := f.FailAt(2, fault)
+		file, err := f.Create("/f", unspecified)
+		must(t, err)
+		n, err := file.Write([]byte("abcd"))
+		if !errors.Is(err, fault.Err) || failed() == nil || failed().Kind != Write || (n == 2) != fault.Half {
+			t.Errorf("%s: %d bytes, %v, failed %v", fault, n, err, failed())
+		}
+		_, err = file.Write([]byte("e"))
+		must(t, err)
+		must(t, file.Sync())
+	}
+}
+
+// A tree goes name by name: a crash may leave a half of it, and a fault too.
+func TestRemoveAllIsManyOperations(t *testing.T) {
+	f := New()
+	must(t, f.MkdirAll("/d/e", 0o755))
+	writeFile(t, f, "/d/a", "a", true)
+	writeFile(t, f, "/d/e/b", "b", true)
+	for _, dir := range []string{"/", "/d", "/d/e"} {
+		syncDir(t, f, dir)
+	}
+	var seen []string
+	f.SetHook(func(op Op) error {
+		seen = append(seen, op.Name)
+		if op.Name == "/d" {
+			return errors.New("boom")
+		}
+		return nil
+	})
+	if err := f.RemoveAll("/d"); err == nil {
+		t.Error("a fault got lost")
+	}
+	if got := strings.Join(seen, " "); got != "/d/a /d/e/b /d/e /d" {
+		t.Errorf("removed %s", got)
+	}
+	halves := map[string]bool{}
+	for _, img := range f.Images(1, 20) {
+		halves[read(img.FS, "/d/a")+read(img.FS, "/d/e/b")] = true
+	}
+	if len(halves) != 4 {
+		t.Errorf("images hold %v, want all four", halves)
+	}
+}
+
+func TestImagesAreDistinctAndReproducible(t *testing.T) {
+	f := New()
+	writeFile(t, f, "/f", strings.Repeat("x", 3*SectorSize), false)
+	writeFile(t, f, "/g", "x", true)
+	images, again := f.Images(7, 4), f.Images(7, 4)
+	seen := map[string]string{}
+	for i, img := range images[:len(images)-1] {
+		if other := seen[img.FS.String()]; other != "" {
+			t.Errorf("%s is %s", img.Name, other)
+		}
+		seen[img.FS.String()] = img.Name
+		if again[i].Name != img.Name || again[i].FS.String() != img.FS.String() {
+			t.Errorf("%s differs from run to run", img.Name)
+		}
+	}
+	if last := images[len(images)-1]; last.Name != "killed" || len(images) < 6 || images[0].Name != "none 7" {
+		t.Errorf("%d images, the last is %s", len(images), last.Name)
+	}
+	syncDir(t, f, "/")
+	file, err := f.OpenReadWrite("/f", unspecified)
+	must(t, err)
+	must(t, file.Sync())
+	if n := len(f.Images(7, 4)); n != 2 {
+		t.Errorf("%d images of a disk that is all synced, want it and the killed process's", n)
+	}
+}
+
 func TestFSBehaves(t *testing.T) {
 	f := New()
 	if _, err := f.Open("/none"); !errors.Is(err, fs.ErrNotExist) {

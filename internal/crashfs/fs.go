@@ -182,19 +182,8 @@ func (f *FS) Link(oldname, newname string) error {
 }
 
 // Remove implements vfs.FS.
-func (f *FS) Remove(name string) error { return f.remove(Remove, name) }
-
-// RemoveAll implements vfs.FS. The whole tree goes in one change.
-func (f *FS) RemoveAll(name string) error {
-	err := f.remove(RemoveAll, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
-func (f *FS) remove(kind Kind, name string) error {
-	return f.change(Op{Kind: kind, Name: name}, func() error {
+func (f *FS) Remove(name string) error {
+	return f.change(Op{Kind: Remove, Name: name}, func() error {
 		dir, base, err := f.parent("remove", name)
 		if err != nil {
 			return err
@@ -203,12 +192,30 @@ func (f *FS) remove(kind Kind, name string) error {
 		switch {
 		case n == nil:
 			return pathError("remove", name, fs.ErrNotExist)
-		case kind == Remove && len(n.names) > 0:
+		case len(n.names) > 0:
 			return pathError("remove", name, syscall.ENOTEMPTY)
 		}
 		dir.apply(f.rebind(base, nil))
 		return nil
 	})
+}
+
+// RemoveAll implements vfs.FS. It goes name by name, what is below first, each
+// an operation of its own: a crash may come between any two.
+func (f *FS) RemoveAll(name string) error {
+	children, err := f.List(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil && !errors.Is(err, syscall.ENOTDIR):
+		return err
+	}
+	for _, child := range children {
+		if err := f.RemoveAll(path.Join(name, child)); err != nil {
+			return err
+		}
+	}
+	return f.Remove(name)
 }
 
 // Rename implements vfs.FS.

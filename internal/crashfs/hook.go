@@ -9,7 +9,6 @@ const (
 	Create Kind = iota
 	Link
 	Remove
-	RemoveAll
 	Rename
 	Mkdir
 	Lock
@@ -18,7 +17,7 @@ const (
 	SyncData // of a file
 )
 
-var kindNames = [...]string{"create", "link", "remove", "remove all", "rename", "mkdir", "lock", "write", "sync", "sync data"}
+var kindNames = [...]string{"create", "link", "remove", "rename", "mkdir", "lock", "write", "sync", "sync data"}
 
 func (k Kind) String() string { return kindNames[k] }
 

@@ -1,0 +1,46 @@
+package crashfs
+
+import (
+	"fmt"
+	"syscall"
+)
+
+// Fault is one way in which an operation fails.
+type Fault struct {
+	Err  error // an errno, as the kernel would give it
+	Half bool  // of a write: its first half gets through
+}
+
+func (f Fault) String() string {
+	if f.Half {
+		return fmt.Sprintf("%s, half-way", f.Err)
+	}
+	return f.Err.Error()
+}
+
+// Faults are those that tests let happen: a disk that is broken and one that
+// is full, before anything and in the midst of a write.
+func Faults() []Fault {
+	return []Fault{{syscall.EIO, false}, {syscall.EIO, true}, {syscall.ENOSPC, false}, {syscall.ENOSPC, true}}
+}
+
+// FailAt makes operation n fail, and no other, in place of any hook. The
+// result is that operation, nil before it.
+func (f *FS) FailAt(n int, fault Fault) func() *Op {
+	var failed *Op
+	f.SetHook(func(op Op) error {
+		if op.N != n {
+			return nil
+		}
+		failed = &op
+		if fault.Half && op.Kind == Write {
+			return &ShortWrite{N: op.Len / 2, Err: fault.Err}
+		}
+		return fault.Err
+	})
+	return func() *Op {
+		f.hookMu.Lock()
+		defer f.hookMu.Unlock()
+		return failed
+	}
+}
