@@ -149,50 +149,51 @@ func (v *life) verify(img *crashfs.FS, seed uint64) error {
 	return l.Close()
 }
 
-// TestCrashImages cuts the power before each operation of random lives, and
-// now and then goes on from what is left.
-func TestCrashImages(t *testing.T) {
-	images := 0
-	for seed := range uint64(9) {
-		v := &life{rng: rand.New(rand.NewPCG(seed, 2)), fs: crashfs.New(), states: []model{{}}, cache: []int64{1, 1000, 1 << 20}[seed%3]}
-		for range 4 { // generations
-			var next life // at the last operation
-			hook := func(op crashfs.Op) error {
-				s := v.rng.Uint64()
-				mode := crashfs.Mode(v.rng.IntN(crashfs.Modes))
-				images++
-				if err := v.verify(v.fs.Crash(mode, s), s); err != nil {
-					return fmt.Errorf("before %s: mode %d, image %d: %w", op, mode, s, err)
-				}
-				if v.rng.IntN(4) == 0 {
-					images++
-					if err := v.verify(v.fs.Kill(), s); err != nil {
-						return fmt.Errorf("before %s: killed: %w", op, err)
-					}
-				}
-				next = life{rng: v.rng, fs: v.fs.Crash(mode, s), states: slices.Clone(v.states), durable: v.durable, cache: v.cache}
-				return nil
+// crashes lives, and holds what each operation could leave against the model.
+// It goes on from one of the images, now and then: a generation is a boot.
+type crashes struct{ images int }
+
+func (c *crashes) live(v *life) (next life, err error) {
+	v.fs.SetHook(func(op crashfs.Op) error {
+		s := v.rng.Uint64()
+		for _, img := range v.fs.Images(s, 4) {
+			c.images++
+			if err := v.verify(img.FS, s); err != nil {
+				return fmt.Errorf("before %s: image %s: %w", op, img.Name, err)
 			}
-			v.fs.SetHook(hook)
-			if err := v.open(); err != nil {
-				t.Fatalf("seed %d: open: %v", seed, err)
-			}
-			for range 12 {
-				if err := v.step(); err != nil {
-					t.Fatalf("seed %d: %v", seed, err)
-				}
-			}
-			l, found, err := next.recovered(next.fs.Kill())
-			if err != nil {
-				t.Fatalf("seed %d: %v", seed, err)
-			}
-			must(t, l.Close())
-			v = &next
-			v.states, v.durable = []model{v.states[found]}, 0
+		}
+		mode := crashfs.Mode(v.rng.IntN(crashfs.Modes))
+		next = life{rng: v.rng, fs: v.fs.Crash(mode, s), states: slices.Clone(v.states), durable: v.durable, cache: v.cache}
+		return nil
+	})
+	if err := v.open(); err != nil {
+		return next, fmt.Errorf("open: %w", err)
+	}
+	for range 12 {
+		if err := v.step(); err != nil {
+			return next, err
 		}
 	}
-	t.Logf("%d images, each recovered at least twice", images)
-	if images < 2000 {
-		t.Errorf("only %d images", images)
+	l, found, err := next.recovered(next.fs.Kill())
+	if err != nil {
+		return next, err
 	}
+	next.states, next.durable = []model{next.states[found]}, 0
+	return next, l.Close()
+}
+
+// TestCrashImages cuts the power, and kills the process, before each operation
+// of random lives.
+func TestCrashImages(t *testing.T) {
+	var c crashes
+	for seed := range uint64(crashfs.Share(24)) {
+		v := life{rng: rand.New(rand.NewPCG(seed, 2)), fs: crashfs.New(), states: []model{{}}, cache: []int64{1, 1000, 1 << 20}[seed%3]}
+		for range 4 { // boots
+			var err error
+			if v, err = c.live(&v); err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+		}
+	}
+	crashfs.Report(t, c.images, "images", 14_000)
 }

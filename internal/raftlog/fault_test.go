@@ -2,6 +2,7 @@ package raftlog
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -12,47 +13,50 @@ import (
 
 var errDisk = errors.New("input/output error")
 
+// living lives for a while, or until the first error.
+func living(seed uint64, fs *crashfs.FS) (*life, error) {
+	v := &life{rng: rand.New(rand.NewPCG(seed, 3)), fs: fs, states: []model{{}}}
+	err := v.open()
+	for i := 0; i < 20 && err == nil; i++ {
+		err = v.step()
+	}
+	return v, err
+}
+
 // TestEveryOperationFailsOnce lets each write, sync, rename, remove and mkdir
-// of some lives fail. Nothing durable may get lost, whatever comes after it:
-// a restart, a crash, or a restart and then a crash.
+// of some lives fail, in every way. Nothing durable may get lost, whatever
+// comes after it: a restart, a crash, or a restart and then a crash.
 func TestEveryOperationFailsOnce(t *testing.T) {
-	poisoned := 0
-	for seed := range uint64(2) {
-		for n := 1; ; n++ {
-			for _, fault := range []error{errDisk, &crashfs.ShortWrite{N: 100, Err: errDisk}} {
-				v := &life{rng: rand.New(rand.NewPCG(seed, 3)), fs: crashfs.New(), states: []model{{}}}
-				failed := ""
-				v.fs.SetHook(func(op crashfs.Op) error {
-					if op.N == n {
-						failed = op.String()
-						return fault
-					}
-					return nil
-				})
-				err := v.open()
-				for i := 0; i < 20 && err == nil; i++ {
-					err = v.step()
+	faults, poisoned := 0, 0
+	for seed := range uint64(crashfs.Share(4)) {
+		whole, err := living(seed, crashfs.New())
+		must(t, err)
+		for n := 1; n <= whole.fs.Ops(); n++ {
+			for _, fault := range crashfs.Faults() {
+				fs := crashfs.New()
+				failed := fs.FailAt(n, fault)
+				v, err := living(seed, fs)
+				faults++
+				what := fmt.Sprintf("seed %d, %s failed: %s", seed, failed(), fault)
+				if err != nil && !errors.Is(err, fault.Err) {
+					t.Fatalf("%s: %v", what, err)
 				}
-				if failed == "" {
-					break
-				}
-				if err != nil && !errors.Is(err, errDisk) {
-					t.Fatalf("seed %d, %s failed: %v", seed, failed, err)
+				if err == nil && failed().Kind != crashfs.Remove {
+					t.Fatalf("%s: nobody noticed", what)
 				}
 				if errors.Is(err, ErrFailed) {
 					poisoned++
 					checkPoisoned(t, v, err)
 				}
-				checkAfterFault(t, v, failed)
-			}
-			if n > 120 {
-				break
+				checkAfterFault(t, v, what)
 			}
 		}
 	}
-	if poisoned < 50 {
+	t.Logf("%d logs were poisoned", poisoned)
+	if poisoned < faults/3 {
 		t.Errorf("only %d logs were poisoned", poisoned)
 	}
+	crashfs.Report(t, faults, "faults", 1000)
 }
 
 // checkPoisoned: the same error for ever, no operation on the disk, and
@@ -87,17 +91,14 @@ func checkPoisoned(t *testing.T, v *life, first error) {
 	}
 }
 
-func checkAfterFault(t *testing.T, v *life, failed string) {
+func checkAfterFault(t *testing.T, v *life, what string) {
 	t.Helper()
-	for mode := range crashfs.Modes {
-		if err := v.verify(v.fs.Crash(crashfs.Mode(mode), 7), 7); err != nil {
-			t.Fatalf("%s failed, then a crash: %v", failed, err)
-		}
-	}
 	// verify ends with a crash after the restart: what a failed sync lost
 	// must not be believed because it can still be read.
-	if err := v.verify(v.fs.Kill(), 7); err != nil {
-		t.Fatalf("%s failed, then a restart: %v", failed, err)
+	for _, img := range v.fs.Images(7, 1) {
+		if err := v.verify(img.FS, 7); err != nil {
+			t.Fatalf("%s; then image %s: %v", what, img.Name, err)
+		}
 	}
 }
 
