@@ -3,137 +3,176 @@ package datadir
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/internal/crashfs"
 )
 
-// life is what a node does with its directory; acked is what it may rely on.
+// life is what a node does with its directory, and what it may rely on.
 type life struct {
+	rng         *rand.Rand
+	fs          *crashfs.FS
 	incarnation cluster.Incarnation // zero until an Open returned
 	epoch       uint64              // the last that an Open returned
 	ballot      int                 // the last that a SaveState stored
 	trying      int                 // being stored
 }
 
-func (l *life) run(fs *crashfs.FS) error {
-	for range 2 {
-		d, err := Open(path, Options{FS: fs, Rand: seeded(1), Name: "a"})
-		if err != nil {
-			return err
-		}
-		l.incarnation, l.epoch = d.Identity().Incarnation, d.Identity().Epoch
-		for range 2 {
-			l.trying++
-			if err := d.SaveState(state{l.trying}); err != nil {
-				return errors.Join(err, mustFailOn(d, err))
-			}
-			l.ballot = l.trying
-		}
-		if err := d.Close(); err != nil {
-			return err
-		}
+// promise is a state of one to some sectors.
+type promise struct {
+	Ballot int
+	Filler string
+}
+
+func promised(ballot int) promise {
+	return promise{ballot, strings.Repeat(fmt.Sprint(ballot, " "), ballot*731%1000)}
+}
+
+func (l *life) boot() error {
+	d, err := Open(path, Options{FS: l.fs, Rand: seeded(1), Name: "a"})
+	if err != nil {
+		return err
 	}
-	return nil
+	l.incarnation, l.epoch = d.Identity().Incarnation, d.Identity().Epoch
+	for range 1 + l.rng.IntN(3) {
+		l.trying++
+		if err := d.SaveState(promised(l.trying)); err != nil {
+			return errors.Join(err, mustFailOn(d, err))
+		}
+		l.ballot = l.trying
+	}
+	return d.Close()
 }
 
 // mustFailOn says whether a failed directory keeps failing.
 func mustFailOn(d *Dir, first error) error {
-	var s state
+	var s promise
 	_, lerr := d.LoadState(&s)
-	if err := d.SaveState(state{99}); err != first || lerr != first {
+	if err := d.SaveState(promise{}); err != first || lerr != first {
 		panic(fmt.Sprintf("after %v: save %v, load %v", first, err, lerr))
 	}
 	return d.Close()
 }
 
-// check opens what a crash left and holds it against what was relied on.
-func (l life) check(img *crashfs.FS) error {
+// check opens what a crash left, holds it against what was relied on, and
+// returns what may be relied on from then on.
+func (l life) check(img *crashfs.FS) (life, error) {
 	d, err := Open(path, Options{FS: img, Rand: seeded(2), Name: "a"})
 	if err != nil {
-		return err
+		return l, err
 	}
-	var s state
+	var s promise
 	if _, err := d.LoadState(&s); err != nil {
-		return err
+		return l, err
 	}
 	id := d.Identity()
-	if !l.incarnation.IsZero() && id.Incarnation != l.incarnation {
-		return fmt.Errorf("incarnation drawn again: %v", id)
+	switch {
+	case !l.incarnation.IsZero() && id.Incarnation != l.incarnation:
+		return l, fmt.Errorf("incarnation drawn again: %v", id)
+	case id.Epoch <= l.epoch:
+		return l, fmt.Errorf("epoch %d after %d", id.Epoch, l.epoch)
+	case s.Ballot != l.ballot && s.Ballot != l.trying:
+		return l, fmt.Errorf("state %d, stored %d, trying %d", s.Ballot, l.ballot, l.trying)
+	case s != promised(s.Ballot):
+		return l, fmt.Errorf("state %d is not what was stored", s.Ballot)
 	}
-	if id.Epoch <= l.epoch {
-		return fmt.Errorf("epoch %d after %d", id.Epoch, l.epoch)
-	}
-	if s.Ballot != l.ballot && s.Ballot != l.trying {
-		return fmt.Errorf("state %d, stored %d, trying %d", s.Ballot, l.ballot, l.trying)
-	}
-	return d.Close()
+	return life{rng: l.rng, fs: img, incarnation: id.Incarnation, epoch: id.Epoch, ballot: s.Ballot, trying: s.Ballot}, d.Close()
 }
 
-// The 20th scenario at this layer: no promise is lost in a crash.
-func TestPromiseLostInCrash(t *testing.T) {
-	var l life
-	fs := crashfs.New()
-	images := 0
-	fs.SetHook(func(op crashfs.Op) error {
-		for mode := range crashfs.Modes {
-			for seed := range uint64(6) {
-				images++
-				if err := l.check(fs.Crash(crashfs.Mode(mode), seed)); err != nil {
-					t.Fatalf("before %s, mode %d seed %d: %v", op, mode, seed, err)
-				}
-			}
-		}
-		if err := l.check(fs.Kill()); err != nil {
-			t.Fatalf("before %s, killed: %v", op, err)
+// verify checks an image, and what a crash leaves in the midst of the check
+// and after it.
+func (l life) verify(img *crashfs.FS, seed uint64) error {
+	at := 1 + l.rng.IntN(8)
+	var inner *crashfs.FS
+	img.SetHook(func(op crashfs.Op) error {
+		if op.N == at {
+			inner = img.Crash(crashfs.Mode(l.rng.IntN(crashfs.Modes)), seed)
 		}
 		return nil
 	})
-	if err := l.run(fs); err != nil {
-		t.Fatal(err)
+	after, err := l.check(img)
+	if err != nil {
+		return err
 	}
-	t.Logf("%d images", images)
+	if _, err := after.check(img.Crash(crashfs.None, seed)); err != nil {
+		return fmt.Errorf("after a restart and a crash: %w", err)
+	}
+	if inner != nil {
+		if _, err := l.check(inner); err != nil {
+			return fmt.Errorf("crash in a restart: %w", err)
+		}
+	}
+	return nil
 }
 
-// Every operation fails once: the error comes out, nothing relied on is lost,
-// and the next start works, after a crash as well.
-func TestEveryOperationFailsOnce(t *testing.T) {
-	var l life
-	whole := crashfs.New()
-	if err := l.run(whole); err != nil {
-		t.Fatal(err)
-	}
-	boom := errors.New("input/output error")
-	for n := 1; n <= whole.Ops(); n++ {
-		for _, fault := range []error{boom, &crashfs.ShortWrite{N: 10, Err: boom}} {
-			var l life
-			fs := crashfs.New()
-			failed := ""
-			fs.SetHook(func(op crashfs.Op) error {
-				if op.N == n {
-					failed = op.String()
-					return fault
+// The 20th scenario at this layer: no promise is lost in a crash. The power
+// fails, and the process is killed, before each operation of some lives.
+func TestPromiseLostInCrash(t *testing.T) {
+	images := 0
+	for seed := range uint64(crashfs.Share(24)) {
+		l := life{rng: rand.New(rand.NewPCG(seed, 4)), fs: crashfs.New()}
+		for range 3 {
+			var next life
+			l.fs.SetHook(func(op crashfs.Op) error {
+				s := l.rng.Uint64()
+				for _, img := range l.fs.Images(s, 4) {
+					images++
+					if err := l.verify(img.FS, s); err != nil {
+						return fmt.Errorf("before %s: image %s: %w", op, img.Name, err)
+					}
 				}
+				next = l
+				next.fs = l.fs.Crash(crashfs.Mode(l.rng.IntN(crashfs.Modes)), s)
 				return nil
 			})
-			if err := l.run(fs); !errors.Is(err, boom) {
-				t.Fatalf("%s: the error got lost: %v", failed, err)
+			if err := l.boot(); err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
 			}
-			for seed := range uint64(4) {
-				if err := l.check(fs.Crash(crashfs.Random, seed)); err != nil {
-					t.Fatalf("%s, then a crash: %v", failed, err)
+			var err error
+			if l, err = next.check(next.fs); err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+		}
+	}
+	crashfs.Report(t, images, "images", 4000)
+}
+
+// Every operation fails once, in every way: the error comes out, nothing
+// relied on is lost, and the next start works, in this process too.
+func TestEveryOperationFailsOnce(t *testing.T) {
+	faults := 0
+	for seed := range uint64(crashfs.Share(4)) {
+		live := func(fs *crashfs.FS) (life, error) {
+			l := life{rng: rand.New(rand.NewPCG(seed, 5)), fs: fs}
+			err := l.boot()
+			if err == nil {
+				err = l.boot()
+			}
+			return l, err
+		}
+		whole, err := live(crashfs.New())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := 1; n <= whole.fs.Ops(); n++ {
+			for _, fault := range crashfs.Faults() {
+				fs := crashfs.New()
+				failed := fs.FailAt(n, fault)
+				l, err := live(fs)
+				faults++
+				if !errors.Is(err, fault.Err) {
+					t.Fatalf("%s, %s: the error got lost: %v", failed(), fault, err)
 				}
-				next := fs.Kill()
-				if err := l.check(next); err != nil {
-					t.Fatalf("%s, then a restart: %v", failed, err)
-				}
-				l2 := l
-				l2.epoch++
-				if err := l2.check(next.Crash(crashfs.None, seed)); err != nil {
-					t.Fatalf("%s, a restart, then a crash: %v", failed, err)
+				for _, img := range append(fs.Images(seed, 2), crashfs.Image{FS: fs, Name: "the same process"}) {
+					if err := l.verify(img.FS, seed); err != nil {
+						t.Fatalf("%s, %s; then image %s: %v", failed(), fault, img.Name, err)
+					}
 				}
 			}
 		}
 	}
+	crashfs.Report(t, faults, "faults", 500)
 }

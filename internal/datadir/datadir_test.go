@@ -177,15 +177,17 @@ func TestState(t *testing.T) {
 	}
 }
 
-// Every bit of either file: refused with the file's name, or harmless.
+// Every bit of either file: refused, with the file's name and what of it can't
+// be believed, or harmless.
 func TestBitFlips(t *testing.T) {
 	fs := crashfs.New()
 	d := open(t, fs, "a")
-	if err := d.SaveState(state{7}); err != nil {
+	if err := d.SaveState(promised(7)); err != nil {
 		t.Fatal(err)
 	}
 	id := d.Identity().Incarnation
 	_ = d.Close()
+	flips := 0
 	for _, name := range []string{path + "/identity", path + "/state"} {
 		good, err := fs.ReadFile(name)
 		if err != nil {
@@ -198,23 +200,25 @@ func TestBitFlips(t *testing.T) {
 			if err := img.WriteFile(name, bad); err != nil {
 				t.Fatal(err)
 			}
-			var s state
+			flips++
+			var s promise
 			ok := false
 			d, err := Open(path, Options{FS: img, Name: "a"})
 			if err == nil {
 				ok, err = d.LoadState(&s)
 			}
 			if err != nil {
-				if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), name) {
+				if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), fmt.Sprintf("%s: bytes 0 to %d:", name, len(bad))) {
 					t.Fatalf("%s bit %d: %v", name, bit, err)
 				}
 				continue
 			}
-			if d.Identity().Incarnation != id || !ok || s.Ballot != 7 {
+			if d.Identity().Incarnation != id || !ok || s != promised(7) {
 				t.Fatalf("%s bit %d: silently %+v, %+v\n%s", name, bit, d.Identity(), s, bad)
 			}
 		}
 	}
+	crashfs.Report(t, flips, "bit flips", 1500)
 }
 
 // Golden: a later build must read what this one wrote.

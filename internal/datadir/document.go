@@ -39,23 +39,25 @@ func encode(v any) ([]byte, error) {
 	return append(b, '\n'), err
 }
 
-// decode reads what encode wrote; path is for the error.
+// decode reads what encode wrote; path is for the error. One checksum covers
+// the document, so that damage is somewhere in all of it.
 func decode(path string, b []byte, v any) error {
 	var d document
+	bad := func(reason string) error { return damaged(path, fmt.Sprintf("bytes 0 to %d: %s", len(b), reason)) }
 	if err := json.Unmarshal(b, &d); err != nil {
-		return damaged(path, "no JSON document: "+err.Error())
+		return bad("no JSON document: " + err.Error())
 	}
 	if d.Format > format && d.CRC32C == sum(d.Format, d.Body) {
 		return fmt.Errorf("%s has format %d, written by a newer muster; this build reads %d", path, d.Format, format)
 	}
 	if d.Format != format {
-		return damaged(path, fmt.Sprintf("format %d", d.Format))
+		return bad(fmt.Sprintf("format %d", d.Format))
 	}
 	if d.CRC32C != sum(d.Format, d.Body) {
-		return damaged(path, "its checksum does not match")
+		return bad("its checksum does not match")
 	}
 	if err := json.Unmarshal(d.Body, v); err != nil {
-		return damaged(path, err.Error())
+		return bad(err.Error())
 	}
 	return nil
 }
