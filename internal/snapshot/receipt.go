@@ -76,11 +76,8 @@ func (s *Store) openReceipt(offer manifest) (*receipt, error) {
 	r := &receipt{disk: s.disk, dir: s.receiptDir(), offer: offer, token: token, sum: crc32.New(castagnoli())}
 	if s.receipt == nil {
 		if old, err := s.readOffer(); err == nil && bytes.Equal(old, token) {
-			if err := r.verify(); err != nil {
-				return nil, err
-			}
-			s.receipt = r
-			return r, nil
+			s.receipt = r // dropped when the disk fails in verify
+			return r, r.verify()
 		}
 	}
 	if err := s.dropReceipt(); err != nil {

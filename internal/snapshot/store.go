@@ -56,6 +56,12 @@ func (s *Store) load() error {
 	if err := s.disk.syncDir(s.disk.fs.PathDir(s.dir)); err != nil {
 		return err
 	}
+	// A process that died may have renamed something and not synced that. An
+	// image is believed only when no crash can take it away any more, and one
+	// in the trash is deleted only when none can bring a half of it back.
+	if err := s.disk.syncDir(s.dir); err != nil {
+		return err
+	}
 	names, err := s.disk.list(s.dir)
 	if err != nil {
 		return err
