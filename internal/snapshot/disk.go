@@ -15,6 +15,9 @@ import (
 // blockSize is how much is read from disk, and sent, at a time. Bytes.
 const blockSize = 256 << 10
 
+// block is a buffer for reading n bytes. Most images have many small files.
+func block(n int64) []byte { return make([]byte, max(1, min(n, blockSize))) }
+
 // disk is a file system with the few operations that this package is made of.
 // Its errors name the path and wrap ErrStorage or ErrNoSpace.
 type disk struct {
@@ -93,20 +96,20 @@ func (d disk) readFile(name string, limit int64) ([]byte, error) {
 	return b, nil
 }
 
-// checksum reads the first n bytes of a file, all of it if n is negative, and
-// returns their number and CRC32C. With sync the file is made durable too.
-func (d disk) checksum(name string, n int64, sync bool) (size int64, crc uint32, err error) {
+// checksum reads a file and returns its size and CRC32C. With sync the file is
+// made durable too.
+func (d disk) checksum(name string, sync bool) (size int64, crc uint32, err error) {
 	f, err := d.fs.Open(name)
 	if err != nil {
 		return 0, 0, storageError("open", name, err)
 	}
 	defer f.Close()
-	var r io.Reader = f
-	if n >= 0 {
-		r = io.LimitReader(f, n)
+	info, err := f.Stat()
+	if err != nil {
+		return 0, 0, storageError("stat", name, err)
 	}
 	sum := crc32.New(castagnoli())
-	size, err = io.CopyBuffer(sum, struct{ io.Reader }{r}, make([]byte, blockSize))
+	size, err = io.CopyBuffer(sum, struct{ io.Reader }{f}, block(info.Size()))
 	if err != nil {
 		return 0, 0, storageError("read", name, err)
 	}

@@ -118,7 +118,7 @@ func (d *Draft) file(name string, previous *Image) (File, error) {
 			return f, nil
 		}
 	}
-	f.Size, f.CRC32C, err = dsk.checksum(full, -1, true)
+	f.Size, f.CRC32C, err = dsk.checksum(full, true)
 	return f, err
 }
 

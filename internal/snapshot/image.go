@@ -34,17 +34,18 @@ func (i *Image) Size() int64 {
 }
 
 // Verify reads every file and compares it with the manifest. The error is
-// [ErrDamaged] and names the file, or wraps [ErrStorage].
+// [ErrDamaged] and names the file and the bytes that its checksum covers, or
+// wraps [ErrStorage].
 func (i *Image) Verify() error {
 	for _, f := range i.Files {
 		name := i.disk.join(i.Dir(), f.Path)
-		size, crc, err := i.disk.checksum(name, -1, false)
+		size, crc, err := i.disk.checksum(name, false)
 		if err != nil {
 			return err
 		}
 		if size != f.Size || crc != f.CRC32C {
-			return fmt.Errorf("%w: %s has changed since it was written: %d bytes with checksum %08x, not %d with %08x",
-				ErrDamaged, name, size, crc, f.Size, f.CRC32C)
+			return fmt.Errorf("%w: %s: bytes 0 to %d: they have changed since they were written: the checksum is %08x, not %08x of %d",
+				ErrDamaged, name, size, crc, f.CRC32C, f.Size)
 		}
 	}
 	return nil
@@ -77,7 +78,7 @@ func openImage(fs vfs.FS, dir string) (*Image, error) {
 			return nil, fmt.Errorf("%w: %w", ErrDamaged, storageError("stat", name, err))
 		}
 		if info.Size() != f.Size {
-			return nil, fmt.Errorf("%w: %s has %d bytes, the manifest says %d", ErrDamaged, name, info.Size(), f.Size)
+			return nil, fmt.Errorf("%w: %s ends at byte %d, the manifest says %d", ErrDamaged, name, info.Size(), f.Size)
 		}
 	}
 	return i, nil

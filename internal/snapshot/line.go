@@ -39,7 +39,7 @@ type have struct {
 type line struct {
 	conn net.Conn
 	idle time.Duration
-	in   []byte // reused for what is read
+	in   []byte // reused for the chunks that are read; of receivers
 
 	mu sync.Mutex // held while one frame is written, so that frames stay whole
 }
@@ -48,7 +48,7 @@ func newLine(conn net.Conn, idle time.Duration) *line {
 	if idle <= 0 {
 		idle = defaultIdle
 	}
-	return &line{conn: conn, idle: idle, in: make([]byte, blockSize+1)}
+	return &line{conn: conn, idle: idle}
 }
 
 func (l *line) say(p packet) error {
@@ -87,6 +87,9 @@ func (l *line) hear() (packet, error) {
 func (l *line) hearChunk(limit int) ([]byte, error) {
 	if err := l.await(); err != nil {
 		return nil, err
+	}
+	if limit <= blockSize && limit >= len(l.in) {
+		l.in = make([]byte, limit+1) // with the frame's kind
 	}
 	kind, b, err := wire.ReadFrame(l.conn, l.in, max(limit, 64<<10))
 	if err != nil {

@@ -136,14 +136,14 @@ func (m manifest) encode() ([]byte, error) {
 func decodeManifest(b []byte) (manifest, error) {
 	var m manifest
 	if len(b) < manifestHead || string(b[:len(manifestMagic)]) != manifestMagic {
-		return m, fmt.Errorf("%w: not a manifest", ErrDamaged)
+		return m, fmt.Errorf("%w: bytes 0 to %d: not a manifest", ErrDamaged, min(len(b), manifestHead))
 	}
 	head, body := b[len(manifestMagic):manifestHead], b[manifestHead:]
 	if n := binary.LittleEndian.Uint32(head); uint64(n) != uint64(len(body)) {
-		return m, fmt.Errorf("%w: a manifest of %d bytes, want %d", ErrDamaged, len(body), n)
+		return m, fmt.Errorf("%w: bytes %d to %d: a manifest of %d bytes, want %d", ErrDamaged, len(manifestMagic), len(b), len(body), n)
 	}
 	if crc32.Checksum(body, castagnoli()) != binary.LittleEndian.Uint32(head[4:]) {
-		return m, fmt.Errorf("%w: checksum of the manifest", ErrDamaged)
+		return m, fmt.Errorf("%w: bytes %d to %d: the manifest's checksum does not match", ErrDamaged, len(manifestMagic), len(b))
 	}
 	if err := json.Unmarshal(body, &m); err != nil {
 		return m, fmt.Errorf("%w: manifest: %w", ErrInvalid, err)

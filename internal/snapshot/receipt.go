@@ -49,18 +49,18 @@ const progressSize = 24
 
 // resumable says whether the receipt directory holds an offer that can be read.
 func (s *Store) resumable() bool {
-	_, err := s.readOffer()
+	_, _, err := s.readOffer()
 	return err == nil
 }
 
 func (s *Store) receiptDir() string { return s.disk.join(s.dir, receiptName) }
 
-func (s *Store) readOffer() ([]byte, error) {
-	b, err := s.disk.readFile(s.disk.join(s.receiptDir(), offerName), maxManifest+int64(manifestHead))
+func (s *Store) readOffer() (m manifest, token []byte, err error) {
+	token, err = s.disk.readFile(s.disk.join(s.receiptDir(), offerName), maxManifest+int64(manifestHead))
 	if err == nil {
-		_, err = decodeManifest(b)
+		m, err = decodeManifest(token)
 	}
-	return b, err
+	return m, token, err
 }
 
 // openReceipt continues the receipt of the very same offer, or begins a new
@@ -75,7 +75,7 @@ func (s *Store) openReceipt(offer manifest) (*receipt, error) {
 	}
 	r := &receipt{disk: s.disk, dir: s.receiptDir(), offer: offer, token: token, sum: crc32.New(castagnoli())}
 	if s.receipt == nil {
-		if old, err := s.readOffer(); err == nil && bytes.Equal(old, token) {
+		if _, old, err := s.readOffer(); err == nil && bytes.Equal(old, token) {
 			s.receipt = r // dropped when the disk fails in verify
 			return r, r.verify()
 		}
@@ -93,6 +93,20 @@ func (s *Store) dropReceipt() error {
 	}
 	s.receipt = nil
 	return s.disk.remove(s.receiptDir())
+}
+
+// dropOvertaken drops a receipt that nobody will offer again, because the newest
+// image is as new. While a Receive is under way that is its own affair.
+func (s *Store) dropOvertaken() error {
+	if !s.begin() {
+		return nil
+	}
+	defer s.end()
+	offer, _, err := s.readOffer()
+	if newest := s.Newest(); err != nil || newest == nil || newest.Index < offer.Meta.Index {
+		return nil
+	}
+	return s.dropReceipt()
 }
 
 // create makes the directory with the offer in it, durably.
@@ -119,7 +133,7 @@ func (r *receipt) verify() error {
 			break
 		}
 		// Synced, because that may not have happened before the restart.
-		_, crc, err := r.disk.checksum(r.name(), -1, true)
+		_, crc, err := r.disk.checksum(r.name(), true)
 		if err != nil {
 			return err
 		}
@@ -147,7 +161,7 @@ func (r *receipt) continueAt(offset int64, want uint32) error {
 	}
 	defer f.Close()
 	sum := crc32.New(castagnoli())
-	size, err := io.CopyBuffer(sum, io.LimitReader(f, offset), make([]byte, blockSize))
+	size, err := io.CopyBuffer(sum, io.LimitReader(f, offset), block(offset))
 	if err != nil {
 		return storageError("read", r.name(), err)
 	}

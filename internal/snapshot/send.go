@@ -51,7 +51,7 @@ func send(ctx context.Context, conn net.Conn, img *Image, opt SendOptions) error
 	defer stop()
 	s := &sender{
 		line: newLine(conn, opt.IdleTimeout), img: img, opt: opt, total: img.Size(),
-		frame: make([]byte, wire.FrameHeaderLen+blockSize), replies: make(chan reply, 1), due: true,
+		frame: append(make([]byte, wire.FrameHeaderLen), block(img.Size())...), replies: make(chan reply, 1), due: true,
 	}
 	if s.opt.Progress == nil {
 		s.opt.Progress = func(int64, int64) {}
@@ -239,7 +239,7 @@ func (s *sender) file(ctx context.Context, f File, offset int64) error {
 		s.opt.Progress(s.sent, s.total)
 	}
 	if whole && sum.Sum32() != f.CRC32C {
-		return fmt.Errorf("%w: %s has changed since it was written: its checksum is %08x, not %08x", ErrDamaged, name, sum.Sum32(), f.CRC32C)
+		return fmt.Errorf("%w: %s: bytes 0 to %d: they have changed since they were written: the checksum is %08x, not %08x", ErrDamaged, name, f.Size, sum.Sum32(), f.CRC32C)
 	}
 	return nil
 }

@@ -87,7 +87,7 @@ func (s *Store) load() error {
 		}
 	}
 	slices.SortFunc(s.images, func(a, b *Image) int { return cmp.Compare(a.Index, b.Index) })
-	return nil
+	return s.dropOvertaken()
 }
 
 // Newest is the image with the highest index, nil if there is none. It may be
@@ -138,7 +138,7 @@ func (s *Store) acquireLocked(i *Image) func() {
 
 // Prune deletes all images that are neither held nor among the newest keep;
 // the newest one of all stays in any case. After a crash each image is there
-// as a whole or not at all.
+// as a whole or not at all. A receipt goes too, when the newest image is as new.
 func (s *Store) Prune(keep int) error {
 	keep = max(keep, 1)
 	var old []*Image
@@ -154,7 +154,7 @@ func (s *Store) Prune(keep int) error {
 		return drop
 	})
 	s.mu.Unlock()
-	var errs []error
+	errs := []error{s.dropOvertaken()}
 	for _, i := range old {
 		errs = append(errs, s.discard(i.dir))
 	}
