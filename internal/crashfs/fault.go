@@ -18,10 +18,15 @@ func (f Fault) String() string {
 	return f.Err.Error()
 }
 
-// Faults are those that tests let happen: a disk that is broken and one that
-// is full, before anything and in the midst of a write.
-func Faults() []Fault {
-	return []Fault{{syscall.EIO, false}, {syscall.EIO, true}, {syscall.ENOSPC, false}, {syscall.ENOSPC, true}}
+// Faults are those that tests let happen to operation n: a disk that is broken
+// and one that is full, before anything and in the midst of a write. A build
+// that does less (see [Share]) has one of them, in turn.
+func Faults(n int) []Fault {
+	all := []Fault{{syscall.EIO, false}, {syscall.EIO, true}, {syscall.ENOSPC, false}, {syscall.ENOSPC, true}}
+	if Share(len(all)) < len(all) {
+		return all[n%len(all):][:1]
+	}
+	return all
 }
 
 // FailAt makes operation n fail, and no other, in place of any hook. The

@@ -144,7 +144,7 @@ func TestPromiseLostInCrash(t *testing.T) {
 // relied on is lost, and the next start works, in this process too.
 func TestEveryOperationFailsOnce(t *testing.T) {
 	faults := 0
-	for seed := range uint64(crashfs.Share(4)) {
+	for seed := range uint64(4) {
 		live := func(fs *crashfs.FS) (life, error) {
 			l := life{rng: rand.New(rand.NewPCG(seed, 5)), fs: fs}
 			err := l.boot()
@@ -158,7 +158,7 @@ func TestEveryOperationFailsOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		for n := 1; n <= whole.fs.Ops(); n++ {
-			for _, fault := range crashfs.Faults() {
+			for _, fault := range crashfs.Faults(n) {
 				fs := crashfs.New()
 				failed := fs.FailAt(n, fault)
 				l, err := live(fs)

@@ -4,239 +4,274 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
-	"sync"
+	"net"
+	"syscall"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+	"github.com/musterhq/muster/internal/crashfs"
 )
 
-// stepper counts the operations that change the disk, and does something
-// before one of them.
-type stepper struct {
-	mu   sync.Mutex
-	n    int
-	at   int
-	then func(op errorfs.Op) error
+// member is what one member does to its store, and what it may rely on.
+type member struct {
+	fs    *crashfs.FS
+	s     *Store
+	acked uint64 // index of the newest image that was said to be durable
 }
 
-func (s *stepper) MaybeError(op errorfs.Op) error {
-	if op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
+// atIndex are the images that there can be. They share a file, and are of less
+// and more than a sector.
+var atIndex = map[uint64]contents{
+	10: {"a": noise(1, 100), "s/b": noise(2, 700)},
+	20: {"a": noise(3, 1300), "s/b": noise(2, 700), "s/t/c": noise(4, 300), "e": {}},
+}
+
+func (m *member) open() (err error) {
+	m.s, err = Open("/m/snapshot", m.fs)
+	return err
+}
+
+func (m *member) commit(index uint64) error {
+	i, err := commit(m.s, testMeta(index), atIndex[index])
+	if err == nil {
+		m.acked = i.Index
+	}
+	return err
+}
+
+// receive takes in an image; the connection is cut after so many bytes, or not
+// at all when that is negative.
+func (m *member) receive(src *Image, markBytes int64, cut int) error {
+	m.s.markBytes = markBytes
+	var wrap func(net.Conn) net.Conn
+	if cut >= 0 {
+		wrap = func(c net.Conn) net.Conn { return &cutConn{c, cut} }
+	}
+	o := transfer(src, m.s, wrap, SendOptions{}, ReceiveOptions{})
+	failed := errors.Is(o.got, ErrStorage) || errors.Is(o.got, ErrNoSpace)
+	switch {
+	case (o.got == nil) != (o.sent == nil):
+		return fmt.Errorf("%w: the ends differ: sender %w, receiver %w", errWrong, o.sent, o.got)
+	case failed && (m.s.receipt != nil || m.s.disk.exists(m.s.receiptDir())):
+		return fmt.Errorf("%w: what a failing disk took in is kept: %w", errWrong, o.got)
+	case o.got == nil:
+		m.acked = o.img.Index
+	case cut >= 0 && !failed && errors.Is(o.sent, net.ErrClosed):
 		return nil
 	}
-	s.mu.Lock()
-	s.n++
-	hit := s.n == s.at && s.then != nil
-	s.mu.Unlock()
-	if hit {
-		return s.then(op)
+	return o.got
+}
+
+var errWrong = errors.New("wrong")
+
+// story leads a store to the image at index 20 alone, from whatever an earlier
+// attempt has left.
+type story struct {
+	name  string
+	fresh bool // begins without a store; else with the image at index 10
+	tell  func(m *member, src *Image) error
+}
+
+var stories = []story{
+	{"first", true, func(m *member, _ *Image) error { return m.commit(20) }},
+	{"draft", false, func(m *member, _ *Image) error { return m.commit(20) }},
+	{"receive", false, func(m *member, src *Image) error { return m.receive(src, 300, -1) }},
+	{"receive without marks", false, func(m *member, src *Image) error { return m.receive(src, 1<<20, -1) }},
+	{"receive, cut, resume", false, func(m *member, src *Image) error {
+		if err := m.receive(src, 300, 1800); err != nil {
+			return err
+		}
+		return m.receive(src, 300, -1)
+	}},
+	{"receive, cut, restart, resume", false, func(m *member, src *Image) error {
+		if err := m.receive(src, 300, 2600); err != nil {
+			return err
+		}
+		if err := m.open(); err != nil {
+			return err
+		}
+		return m.receive(src, 300, -1)
+	}},
+	{"receive, cut, draft", false, func(m *member, src *Image) error {
+		if err := m.receive(src, 300, 1800); err != nil {
+			return err
+		}
+		return m.commit(20)
+	}},
+}
+
+// run opens the store and tells the story to its end.
+func (st story) run(m *member, src *Image) error {
+	if err := m.open(); err != nil {
+		return err
+	}
+	if err := st.tell(m, src); err != nil {
+		return err
+	}
+	return m.s.Prune(1)
+}
+
+// begin is the disk on which the story begins, all of it durable.
+func (st story) begin(t *testing.T) *member {
+	m := &member{fs: crashfs.New()}
+	err := m.fs.MkdirAll("/m", 0o700)
+	if err == nil && !st.fresh {
+		if err = m.open(); err == nil {
+			err = m.commit(10)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.fs = m.fs.Crash(crashfs.All, 0)
+	return m
+}
+
+// judge opens what there is on a disk: the image that was relied on, or the
+// one that was coming, and nothing that is only half there.
+func (m *member) judge(fs *crashfs.FS) (newest uint64, err error) {
+	after := member{fs: fs}
+	if err := after.open(); err != nil {
+		return 0, err
+	}
+	for _, i := range after.s.images {
+		if err := holds(i, atIndex[i.Index]); err != nil {
+			return 0, err
+		}
+		newest = i.Index
+	}
+	if newest != 20 && newest != m.acked {
+		return newest, fmt.Errorf("newest is %d, was %d", newest, m.acked)
+	}
+	return newest, nil
+}
+
+// recover judges a disk, and tells the story on it once more: to its end, after
+// which a crash changes nothing, and up to another crash in its midst.
+func (st story) recover(m *member, fs *crashfs.FS, src *Image, rng *rand.Rand) (newest uint64, err error) {
+	seed, at := rng.Uint64(), 1+rng.IntN(60)
+	var inner *crashfs.FS
+	fs.SetHook(func(op crashfs.Op) error {
+		if op.N == at {
+			inner = fs.Crash(crashfs.Mode(rng.IntN(crashfs.Modes)), seed)
+		}
+		return nil
+	})
+	if newest, err = m.judge(fs); err != nil {
+		return newest, err
+	}
+	again := &member{fs: fs, acked: m.acked}
+	if err := st.run(again, src); err != nil {
+		return newest, fmt.Errorf("it can't be done again: %w", err)
+	}
+	if err := again.done(fs.Crash(crashfs.None, seed)); err != nil {
+		return newest, fmt.Errorf("done again, then a crash: %w", err)
+	}
+	if inner != nil {
+		if _, err := m.judge(inner); err != nil {
+			return newest, fmt.Errorf("crash in recovery: %w", err)
+		}
+	}
+	return newest, nil
+}
+
+// done judges a disk on which the story went to its end: the new image is
+// there and nothing else.
+func (m *member) done(fs *crashfs.FS) error {
+	newest, err := m.judge(fs)
+	if err != nil {
+		return err
+	}
+	if names, err := fs.List("/m/snapshot"); err != nil || len(names) != 1 || newest != 20 {
+		return fmt.Errorf("%d is there, and left behind are %q (%v)", newest, names, err)
 	}
 	return nil
 }
 
-func (s *stepper) String() string { return "stepper" }
-
-// stepwise deletes trees one name at a time, as a real disk does: a crash can
-// come between any two.
-type stepwise struct{ vfs.FS }
-
-func (f stepwise) RemoveAll(name string) error {
-	info, err := f.Stat(name)
-	if err != nil {
-		return nil // not there
-	}
-	if info.IsDir() {
-		children, err := f.List(name)
-		if err != nil {
-			return err
-		}
-		slices.Sort(children)
-		for _, c := range children {
-			if err := f.RemoveAll(f.PathJoin(name, c)); err != nil {
-				return err
-			}
-		}
-	}
-	return f.Remove(name)
-}
-
-// stories are what is done to a store that holds oldFiles at index 10, and
-// leaves it with newFiles at index 20.
-var (
-	oldFiles = contents{"a": noise(1, 100), "s/b": noise(2, 200)}
-	newFiles = contents{"a": noise(3, 150), "s/b": noise(2, 200), "s/t/c": noise(4, 300), "e": {}}
-)
-
-func stories(t *testing.T) map[string]func(s *Store) error {
-	src := mustCommit(t, openStore(t, vfs.NewMem(), "/from"), 20, newFiles)
-	receive := func(s *Store, markBytes int64) error {
-		s.markBytes = markBytes
-		o := transfer(src, s, nil, SendOptions{}, ReceiveOptions{})
-		if (o.got == nil) != (o.sent == nil) {
-			return fmt.Errorf("%w: the ends differ: sender %w, receiver %w", errDiffer, o.sent, o.got)
-		}
-		if o.got != nil {
-			return o.got
-		}
-		return s.Prune(1)
-	}
-	return map[string]func(s *Store) error{
-		"draft": func(s *Store) error {
-			if _, err := commit(s, testMeta(20), newFiles); err != nil {
-				return err
-			}
-			return s.Prune(1)
-		},
-		"receive":               func(s *Store) error { return receive(s, 64) },
-		"receive without marks": func(s *Store) error { return receive(s, 1<<20) },
-	}
-}
-
-var errDiffer = errors.New("ends differ")
-
-// oldOrNew says that the store holds one of the two, whole.
-func oldOrNew(t *testing.T, s *Store) {
-	t.Helper()
-	switch i := s.Newest(); i.Index {
-	case 10:
-		sameContents(t, i, oldFiles)
-	case 20:
-		sameContents(t, i, newFiles)
-	default:
-		t.Fatalf("newest is %d", i.Index)
-	}
-	for _, i := range s.images {
-		if err := i.Verify(); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// The power fails before every single operation, and of what was not synced
-// nothing, all or a random part is on the disk.
+// The power fails, and the process is killed, before every single operation.
 func TestCrashAtEveryStep(t *testing.T) {
-	for name, story := range stories(t) {
-		t.Run(name, func(t *testing.T) {
-			steps, sawOld, sawNew := 1, false, false
-			for at := 1; at <= steps+1; at++ {
-				for _, percent := range []int{0, 50, 100} {
-					mem := vfs.NewCrashableMem()
-					st := &stepper{}
-					s := openStore(t, stepwise{errorfs.Wrap(mem, st)}, "/s")
-					mustCommit(t, s, 10, oldFiles)
-					var crashed *vfs.MemFS
-					clone := func() {
-						crashed = mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rand.New(rand.NewPCG(uint64(at), 7))})
+	src := source(t)
+	images := 0
+	for _, st := range stories {
+		t.Run(st.name, func(t *testing.T) {
+			points, saw := 0, map[uint64]bool{}
+			for seed := range uint64(crashfs.Share(5)) {
+				rng := rand.New(rand.NewPCG(seed, 6))
+				m := st.begin(t)
+				var failed error // told here too, as some errors of removals are dropped
+				m.fs.SetHook(func(op crashfs.Op) error {
+					points++
+					for _, img := range m.fs.Images(rng.Uint64(), 4) {
+						images++
+						newest, err := st.recover(m, img.FS, src, rng)
+						saw[newest] = true
+						if err != nil && failed == nil {
+							failed = fmt.Errorf("seed %d, before %s: image %s: %w", seed, op, img.Name, err)
+						}
 					}
-					st.n, st.at = 0, at
-					st.then = func(errorfs.Op) error { clone(); return nil }
-					if err := story(s); err != nil {
-						t.Fatal(err)
-					}
-					if crashed == nil {
-						clone()
-					}
-					steps = st.n
-					after := openStore(t, crashed, "/s")
-					oldOrNew(t, after)
-					sawOld = sawOld || after.Newest().Index == 10
-					sawNew = sawNew || after.Newest().Index == 20
-					if at > steps && after.Newest().Index != 20 {
-						t.Fatal("lost although it was durable")
-					}
-					if err := story(after); err != nil {
-						t.Fatalf("step %d: it can't be done again: %v", at, err)
-					}
-					sameContents(t, after.Newest(), newFiles)
+					return failed
+				})
+				if err := st.run(m, src); err != nil {
+					t.Fatal(err)
+				}
+				if failed != nil {
+					t.Fatal(failed)
+				}
+				if err := m.done(m.fs.Crash(crashfs.None, seed)); err != nil {
+					t.Fatalf("seed %d: at the end, a crash: %v", seed, err)
 				}
 			}
-			if !sawOld || !sawNew || steps < 10 {
-				t.Fatalf("nothing was tested: %d steps, old %v, new %v", steps, sawOld, sawNew)
+			if !saw[20] || len(saw) != 2 {
+				t.Errorf("found %v after crashes, want the old image and the new one", saw)
 			}
-			t.Logf("%d steps", steps)
+			t.Logf("%d crash points", points)
 		})
 	}
+	crashfs.Report(t, images, "images", 6000)
 }
 
-// stepsOf counts the operations of a story that goes well.
-func stepsOf(t *testing.T, story func(*Store) error) int {
-	t.Helper()
-	st := &stepper{}
-	s := openStore(t, stepwise{errorfs.Wrap(vfs.NewMem(), st)}, "/s")
-	mustCommit(t, s, 10, oldFiles)
-	st.n = 0
-	if err := story(s); err != nil {
-		t.Fatal(err)
-	}
-	return st.n
+// source is the image at index 20 as another member has it.
+func source(t *testing.T) *Image {
+	return mustCommit(t, openStore(t, crashfs.New(), "/from"), 20, atIndex[20])
 }
 
-// The disk fails, or is full, at every single operation.
-func TestFailingDiskAtEveryStep(t *testing.T) {
-	for name, story := range stories(t) {
-		for _, failure := range []struct {
-			name       string
-			err, sorts error
-		}{{"error", errors.New("input/output error"), ErrStorage}, {"full", errNoSpace, ErrNoSpace}} {
-			t.Run(name+"/"+failure.name, func(t *testing.T) {
-				steps := stepsOf(t, story)
-				for at := 1; at <= steps; at++ {
-					mem := vfs.NewMem()
-					st := &stepper{}
-					s := openStore(t, stepwise{errorfs.Wrap(mem, st)}, "/s")
-					mustCommit(t, s, 10, oldFiles)
-					st.n, st.at = 0, at
-					var failed errorfs.Op
-					st.then = func(op errorfs.Op) error { failed = op; return failure.err }
-					err := story(s)
-					st.then = nil
+// sorted says what an errno is to a caller.
+var sorted = map[error]error{syscall.EIO: ErrStorage, syscall.ENOSPC: ErrNoSpace}
+
+// Every single operation fails, in every way. The error comes out and is
+// sorted, the images there were stay, and the same can be done again.
+func TestEveryOperationFailsOnce(t *testing.T) {
+	src := source(t)
+	faults := 0
+	for _, st := range stories {
+		t.Run(st.name, func(t *testing.T) {
+			whole := st.begin(t)
+			if err := st.run(whole, src); err != nil {
+				t.Fatal(err)
+			}
+			for n := 1; n <= whole.fs.Ops(); n++ {
+				for _, fault := range crashfs.Faults(n) {
+					m := st.begin(t)
+					failed := m.fs.FailAt(n, fault)
+					err := st.run(m, src)
+					faults++
+					what := fmt.Sprintf("%s: %s", failed(), fault)
 					switch {
-					case errors.Is(err, errDiffer):
-						t.Fatal(err)
-					case err == nil && failed.Kind != errorfs.OpRemove:
-						t.Fatalf("nobody noticed the failure of %v %s", failed.Kind, failed.Path)
-					case err != nil && !errors.Is(err, failure.sorts) && !errors.Is(err, failure.err):
-						t.Fatalf("step %d: %v", at, err)
+					case errors.Is(err, errWrong):
+						t.Fatalf("%s: %v", what, err)
+					case err == nil && failed().Kind != crashfs.Remove:
+						t.Fatalf("%s: nobody noticed", what)
+					case err != nil && (!errors.Is(err, fault.Err) || !errors.Is(err, sorted[fault.Err]) && !errors.Is(err, errMachine)):
+						t.Fatalf("%s: %v", what, err)
 					}
-					oldOrNew(t, s)
-					if s.receipt != nil || s.disk.exists(s.receiptDir()) {
-						t.Fatalf("step %d: what a failing disk took in is kept", at)
+					rng := rand.New(rand.NewPCG(uint64(n), 7))
+					for _, img := range append(m.fs.Images(uint64(n), 1), crashfs.Image{FS: m.fs, Name: "the same process"}) {
+						if _, err := st.recover(m, img.FS, src, rng); err != nil {
+							t.Fatalf("%s; then image %s: %v", what, img.Name, err)
+						}
 					}
-					after := openStore(t, mem, "/s")
-					oldOrNew(t, after)
-					if err := story(after); err != nil {
-						t.Fatalf("step %d: it can't be done again: %v", at, err)
-					}
-					sameContents(t, after.Newest(), newFiles)
 				}
-				if steps < 10 {
-					t.Fatalf("nothing was tested: %d steps", steps)
-				}
-			})
-		}
+			}
+		})
 	}
-}
-
-// The crashable disk never loses a name whose removal was not synced, so that
-// half-deleted images have to be ruled out by the order of things.
-func TestImageIsOutOfSightBeforeItsFilesAreDeleted(t *testing.T) {
-	var ops []string
-	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
-		switch op.Kind {
-		case errorfs.OpRename, errorfs.OpRemove, errorfs.OpFileSync:
-			ops = append(ops, fmt.Sprint(op.Kind, " ", op.Path))
-		}
-		return nil
-	}))
-	s := openStore(t, stepwise{fs}, "/s")
-	old := mustCommit(t, s, 10, oldFiles)
-	mustCommit(t, s, 20, newFiles)
-	ops = nil
-	if err := s.Prune(1); err != nil {
-		t.Fatal(err)
-	}
-	if len(ops) < 5 || ops[0] != fmt.Sprint(errorfs.OpRename, " ", old.dir) || ops[1] != fmt.Sprint(errorfs.OpFileSync, " /s") {
-		t.Errorf("order: %q", ops)
-	}
+	crashfs.Report(t, faults, "faults", 800)
 }

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -61,6 +62,10 @@ func openStore(t testing.TB, fs vfs.FS, dir string) *Store {
 	return s
 }
 
+// errMachine is wrapped where a machine couldn't write its checkpoint: that is
+// told as it is.
+var errMachine = errors.New("machine")
+
 // checkpoint writes the files as a machine would: synced by nobody.
 func checkpoint(fs vfs.FS, dir string, c contents) error {
 	for _, name := range slices.Sorted(maps.Keys(c)) {
@@ -90,7 +95,7 @@ func commit(s *Store, m Meta, c contents) (*Image, error) {
 	}
 	defer d.Abort()
 	if err := checkpoint(s.disk.fs, d.Dir(), c); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errMachine, err)
 	}
 	return d.Commit(m)
 }
@@ -104,28 +109,35 @@ func mustCommit(t testing.TB, s *Store, index uint64, c contents) *Image {
 	return i
 }
 
-// sameContents reads the image back and compares.
 func sameContents(t testing.TB, i *Image, want contents) {
 	t.Helper()
 	if i == nil {
 		t.Fatal("no image")
 	}
-	if err := i.Verify(); err != nil {
+	if err := holds(i, want); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// holds reads the image back and compares.
+func holds(i *Image, want contents) error {
+	if err := i.Verify(); err != nil {
+		return err
 	}
 	files, _, err := i.disk.tree(i.Dir())
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	if names := slices.Sorted(maps.Keys(want)); !slices.Equal(files, names) {
-		t.Fatalf("files are %q, want %q", files, names)
+		return fmt.Errorf("image %d: files are %q, want %q", i.Index, files, names)
 	}
 	for name, b := range want {
 		got, err := i.disk.readFile(path.Join(i.Dir(), name), 1<<30)
 		if err != nil || !bytes.Equal(got, b) {
-			t.Fatalf("%s: %d bytes, not the %d written; %v", name, len(got), len(b), err)
+			return fmt.Errorf("image %d: %s: %d bytes, not the %d written; %w", i.Index, name, len(got), len(b), err)
 		}
 	}
+	return nil
 }
 
 // outcome is what both ends of a transfer say.

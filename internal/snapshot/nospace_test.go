@@ -1,5 +1,0 @@
-package snapshot
-
-import "syscall"
-
-var errNoSpace error = syscall.ENOSPC
