@@ -1,9 +1,12 @@
 package muster_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -173,6 +176,37 @@ func TestCommitBehindSnapshotAtRestart(t *testing.T) {
 			c.Ready(ctx)
 			c.Agree(ctx)
 		})
+	})
+}
+
+// TestDamagedSnapshotIsNotRestored: a bit of an image has flipped while it lay
+// on the disk, in a place that the machine takes as it is. The member that
+// needs the image refuses to start, and says which file it is.
+func TestDamagedSnapshotIsNotRestored(t *testing.T) {
+	story(t, func(t *testing.T) {
+		ctx := t.Context()
+		c := formed(t, mustertest.Options{Config: smallLog})
+		m := follower(ctx, c)
+		c.Stop(ctx, m.Name)
+		leader := compacted(t, c)
+		c.Stop(ctx, leader.Name)
+		takeSnapshots(t, c.Dir(leader.Name), c.Dir(m.Name))
+		files, err := filepath.Glob(filepath.Join(c.Dir(m.Name), "snapshot", "image-*", "data", "journal"))
+		if err != nil || len(files) != 1 {
+			t.Fatalf("images: %q, %v", files, err)
+		}
+		b, err := os.ReadFile(files[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := bytes.LastIndex(b, []byte("xxx"))
+		b[at] ^= 1
+		if err := os.WriteFile(files[0], b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.TryStart(m.Name); !errors.Is(err, muster.ErrData) || !strings.Contains(err.Error(), files[0]) {
+			t.Errorf("start over a damaged image: %v, want %v and %s", err, muster.ErrData, files[0])
+		}
 	})
 }
 

@@ -87,6 +87,13 @@ func (m *Member) checkDisk() error {
 // adoptImage finishes what a crash may have left between the receipt of an
 // image and its use: the log begins after it, and the machine holds it.
 func (m *Member) adoptImage(img *snapshot.Image) error {
+	behind := m.disk.Opened < img.Index && img.Index > genesisIndex
+	if behind {
+		// Its checksums were compared when it came, which may be long ago.
+		if err := img.Verify(); err != nil {
+			return err
+		}
+	}
 	log := m.disk.Log
 	term, err := log.Term(img.Index)
 	if first := log.FirstIndex(); (err != nil || term != img.Term) && img.Index+1 >= first {
@@ -101,7 +108,7 @@ func (m *Member) adoptImage(img *snapshot.Image) error {
 			return fmt.Errorf("begin the log after the snapshot at index %d: %w", img.Index, err)
 		}
 	}
-	if m.disk.Opened < img.Index && img.Index > genesisIndex {
+	if behind {
 		if err := m.disk.Machine.Restore(img.Dir(), img.Index); err != nil {
 			return fmt.Errorf("state machine: restore the snapshot at index %d: %w", img.Index, err)
 		}
