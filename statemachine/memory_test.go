@@ -137,3 +137,39 @@ func TestInMemorySaveFails(t *testing.T) {
 		t.Errorf("Checkpoint: %v, want %v", err, full)
 	}
 }
+
+// FuzzRestore: any file is refused, or is a checkpoint to its last byte, and
+// nothing is loaded that its checksum doesn't cover.
+func FuzzRestore(f *testing.F) {
+	dir := f.TempDir()
+	m := InMemory(&notes{lines: []string{"a", "b"}})
+	if _, err := m.Apply(7, nil); err != nil {
+		f.Fatal(err)
+	}
+	if err := m.Checkpoint(dir); err != nil {
+		f.Fatal(err)
+	}
+	good, err := os.ReadFile(filepath.Join(dir, memoryFile))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add(good[:len(good)-1])
+	f.Add([]byte(memoryMagic))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, memoryFile), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		n := &notes{}
+		if err := InMemory(n).Restore(dir, 1); err != nil {
+			if n.lines != nil {
+				t.Fatalf("%v, but %q was loaded", err, n.lines)
+			}
+			return
+		}
+		if got := memoryMagic + string(b[8:16]) + strings.Join(n.lines, "\n"); got != string(b[:len(b)-memoryCRC]) {
+			t.Fatalf("%q was loaded as %q", b, got)
+		}
+	})
+}

@@ -305,3 +305,40 @@ func TestLockAgainstProcess(t *testing.T) {
 	}
 	_ = d.Close()
 }
+
+// FuzzIdentity opens a directory whose identity has any body, under a checksum
+// that is right: it is refused, or the node is who it was before.
+func FuzzIdentity(f *testing.F) {
+	f.Add([]byte(`{"incarnation":"000102030405060708090a0b0c0d0e0f","name":"a","epoch":41,"created":"2026-01-02T03:04:05Z"}`))
+	f.Add([]byte(`{"incarnation":"","epoch":1}`))
+	f.Add([]byte(`{"incarnation":"01000000000000000000000000000000","epoch":18446744073709551615}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if !json.Valid(body) {
+			return
+		}
+		fs := crashfs.New()
+		b, err := encode(json.RawMessage(body))
+		if err == nil {
+			err = fs.MkdirAll(path, 0o700)
+		}
+		if err == nil {
+			err = fs.WriteFile(path+"/identity", b)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var was record
+		readable := json.Unmarshal(body, &was) == nil
+		d, err := Open(path, Options{FS: fs})
+		if err != nil {
+			if !errors.Is(err, ErrDamaged) {
+				t.Fatalf("unsorted error: %v", err)
+			}
+			return
+		}
+		id := d.Identity()
+		if !readable || id.Incarnation.IsZero() || id.Incarnation != was.Incarnation || id.Name != was.Name || id.Epoch <= was.Epoch {
+			t.Fatalf("%s became %+v", body, id)
+		}
+	})
+}

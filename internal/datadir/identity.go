@@ -3,6 +3,7 @@ package datadir
 import (
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -47,7 +48,7 @@ func load(fs vfs.FS, path, name string) (record, error) {
 	if err := decode(file, b, &r); err != nil {
 		return record{}, err
 	}
-	if r.Incarnation.IsZero() || r.Epoch == 0 {
+	if r.Incarnation.IsZero() || r.Epoch == 0 || r.Epoch == math.MaxUint64 {
 		return record{}, damaged(file, "it names no incarnation or epoch")
 	}
 	if name != "" && r.Name != "" && r.Name != name {

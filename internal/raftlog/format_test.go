@@ -1,7 +1,9 @@
 package raftlog
 
 import (
+	"bytes"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"os"
 	"strings"
@@ -50,7 +52,7 @@ func TestGolden(t *testing.T) {
 }
 
 // undump reads what hex.Dump wrote.
-func undump(t *testing.T, s string) []byte {
+func undump(t testing.TB, s string) []byte {
 	var digits strings.Builder
 	for line := range strings.Lines(s) {
 		digits.WriteString(strings.ReplaceAll(line[8:60], " ", ""))
@@ -109,6 +111,40 @@ func FuzzRecover(f *testing.F) {
 		}
 		if _, err := l.Entries(l.FirstIndex(), l.LastIndex()+1, 1<<20); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// FuzzSegment opens a directory with any bytes as its only segment: refused
+// with the file's name, or a log that can be read and opened again.
+func FuzzSegment(f *testing.F) {
+	file, err := os.ReadFile("testdata/segment.hex")
+	must(f, err)
+	golden := undump(f, string(file))
+	f.Add(golden)
+	f.Add(golden[:len(golden)-9])
+	f.Add(append(bytes.Clone(golden), golden[fileHeader:]...))
+	f.Add([]byte(magic))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		fs := crashfs.New()
+		must(t, fs.MkdirAll(dir, 0o700))
+		must(t, fs.WriteFile(dir+"/"+segmentName(1), b))
+		l, err := Open(dir, small(fs))
+		if err != nil {
+			if corrupt, ok := errors.AsType[*CorruptError](err); !ok || corrupt.Offset > int64(len(b)) {
+				t.Fatalf("unsorted error: %v", err)
+			}
+			return
+		}
+		first, last := l.FirstIndex(), l.LastIndex()
+		must(t, l.Close())
+		l = open(t, small(fs))
+		if l.FirstIndex() != first || l.LastIndex() != last {
+			t.Fatalf("entries %d to %d, and %d to %d when opened again", first, last, l.FirstIndex(), l.LastIndex())
+		}
+		if first <= last {
+			_, err := l.Entries(first, last+1, 1<<20)
+			must(t, err)
 		}
 	})
 }

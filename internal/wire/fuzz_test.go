@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"reflect"
 	"testing"
@@ -126,4 +127,51 @@ func FuzzReadOpening(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// FuzzControl reads the JSON frames of a connection's beginning and of its
+// questions: what was understood can be said again, and is understood so again.
+func FuzzControl(f *testing.F) {
+	for _, v := range []any{
+		Hello{Protocol: Protocol, Purpose: ForControl, Cluster: "c", Self: founder(1), Epoch: 3, Stage: Blank, Seeds: []string{"a:1"}},
+		Request{Prepare: &Prepare{Ballot: Ballot{Counter: 1}, Founders: []Identity{founder(1)}}},
+		Request{Join: &Join{Self: founder(2), Cluster: "c"}},
+		Response{Join: &JoinReply{Status: JoinDone, Membership: &cluster.Membership{Cluster: "c"}}},
+		Response{Promise: &Promise{Genesis: []byte("g"), Code: "ballot_low"}},
+	} {
+		b, err := json.Marshal(v)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Add([]byte(`{"self":{"incarnation":"00","node_id":"0"}}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		again(t, KindHello, b, new(Hello), new(Hello))
+		again(t, KindRequest, b, new(Request), new(Request))
+		again(t, KindResponse, b, new(Response), new(Response))
+	})
+}
+
+// again reads b into v, writes that, and reads it into w.
+func again(t *testing.T, kind Kind, b []byte, v, w any) {
+	t.Helper()
+	if err := ReadJSON(bytes.NewReader(AppendFrame(nil, kind, b)), kind, v); err != nil {
+		if !errors.Is(err, ErrCorruptFrame) {
+			t.Fatalf("unsorted error: %v", err)
+		}
+		return
+	}
+	var said bytes.Buffer
+	if err := WriteJSON(&said, kind, v); err != nil {
+		t.Fatal(err)
+	}
+	first := bytes.Clone(said.Bytes())
+	if err := ReadJSON(&said, kind, w); err != nil {
+		t.Fatalf("%q can't be read again: %v", first, err)
+	}
+	var second bytes.Buffer
+	if err := WriteJSON(&second, kind, w); err != nil || !bytes.Equal(first, second.Bytes()) {
+		t.Fatalf("%q, and then %q, %v", first, second.Bytes(), err)
+	}
 }

@@ -171,3 +171,35 @@ func FuzzEvents(f *testing.F) {
 		}
 	})
 }
+
+// FuzzKeys: a version's key is what was written, or none.
+func FuzzKeys(f *testing.F) {
+	f.Add(AppendSuffix(AppendPrefix(nil, []byte("a\x00\x01b")), Revision{3, 4}))
+	f.Add([]byte("k\x01\x03\x00............"))
+	f.Fuzz(func(t *testing.T, key []byte) {
+		user, _, r, ok := SplitVersion(key, nil)
+		if !ok || bytes.IndexByte(key[1:len(key)-SuffixLen-1], terminator) >= 0 {
+			return // none, or one that no user key is written as
+		}
+		if again := AppendSuffix(AppendPrefix(nil, user), r); !bytes.Equal(again, key) {
+			t.Fatalf("%x was read as what is written %x", key, again)
+		}
+	})
+}
+
+// FuzzValues: a version's value is split as it was joined, or damaged.
+func FuzzValues(f *testing.F) {
+	f.Add([]byte("\x02\x01\x00value"), int64(5))
+	f.Add([]byte("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), int64(1))
+	f.Fuzz(func(t *testing.T, stored []byte, main int64) {
+		m, value, ok := SplitValue(stored, main)
+		if !ok || len(stored) == 0 || m.Create > main {
+			return
+		}
+		var head [MaxMetaLen]byte
+		again, rest, ok := SplitValue(append(head[:PutMeta(head[:], main, m)], value...), main)
+		if !ok || again != m || !bytes.Equal(rest, value) {
+			t.Fatalf("%x at %d is %+v %x, and then %+v %x", stored, main, m, value, again, rest)
+		}
+	})
+}
