@@ -45,6 +45,10 @@ lint: bin/golangci-lint ## run the linters of .golangci.yml, here and in bench/
 bin/golangci-lint: tools/go.mod tools/go.sum
 	cd tools && $(GO) build -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
+.PHONY: crash
+crash: ## log, identity and snapshots on the crash disk, counted: images, faults, bit flips (a part of `make test`)
+	@$(GO) test -count=1 -v -run 'Crash|EveryOperationFailsOnce|BitFlips' ./internal/raftlog ./internal/datadir ./internal/snapshot | awk -f test/crash.awk
+
 .PHONY: fuzz
 fuzz: ## fuzz every target for FUZZTIME (5s)
 	@grep -rEl --include='*_test.go' '^func Fuzz' . | sort | while read -r file; do \
@@ -60,10 +64,11 @@ bench-test: ## build and test the benchmarks' own code
 	cd bench && $(GO) build ./... && $(GO) test ./...
 
 .PHONY: check
-check: ## everything that must hold: build, vet, race tests (with floors and docs), lint, short fuzz
+check: ## everything that must hold: build, vet, race tests (with floors and docs), crash disk, lint, short fuzz
 	$(MAKE) --no-print-directory build
 	$(MAKE) --no-print-directory vet
 	$(MAKE) --no-print-directory race
+	$(MAKE) --no-print-directory crash
 	$(MAKE) --no-print-directory bench-test
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory fuzz
