@@ -138,8 +138,9 @@ func (m *Member) imageDone(err error) {
 // before it, for followers that are a little behind.
 func (m *Member) imageTaken(img *snapshot.Image, release func(), meta *raftpb.Snapshot) {
 	m.imageDone(nil)
+	m.images.gathered = 0
 	if m.images.current != nil && m.images.current.Index >= img.Index {
-		release() // a received one has overtaken it
+		release() // a received one has overtaken it, or nothing was applied since the last
 		return
 	}
 	through := uint64(0)
@@ -148,7 +149,6 @@ func (m *Member) imageTaken(img *snapshot.Image, release func(), meta *raftpb.Sn
 	}
 	m.rep.SnapshotTaken(meta)
 	m.images.use(img, release)
-	m.images.gathered = 0
 	m.prune()
 	if through >= m.disk.Log.FirstIndex() {
 		m.body.Append(AppendJob{Compact: through})
