@@ -32,6 +32,9 @@ func (w *World) lay(f Fault) {
 // reached says that a process is in a moment. What is laid for it strikes at
 // once, or within a little while.
 func (w *World) reached(at moment, p *process) {
+	if w.attend != nil {
+		w.attend(at, p)
+	}
 	for i, a := range w.ambushes {
 		if a.at != at {
 			continue
@@ -58,7 +61,7 @@ func (w *World) strike(a ambush, p *process) {
 	case 1:
 		w.isolate(p.node)
 	case 2:
-		p.node.pausedUntil = w.now + instant(x/8%3000)*millisecond
+		p.node.pause(instant(x/8%3000) * millisecond)
 	case 3:
 		p.node.disk.cut, p.node.disk.mode, p.node.disk.seed = 1+int(x/8%4), crashfs.Mode(x/32%uint64(crashfs.Modes)), x
 	default:

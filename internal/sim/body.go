@@ -33,9 +33,9 @@ func (p *process) write() {
 		return
 	}
 	p.writing = true
+	jobs := p.appends // what comes while these are written goes with the next
+	p.appends = nil
 	p.node.w.schedule(p.node.disk.latency(), "append", p, func() {
-		jobs := p.appends
-		p.appends = nil
 		for len(jobs) > 0 && p.alive() {
 			n, err := p.writer.Some(jobs)
 			if err != nil {
@@ -71,6 +71,7 @@ func (p *process) written(jobs []member.AppendJob) {
 // restore has the applier finish what it has and then replace the machine.
 func (p *process) restore(img *snapshot.Image) error {
 	p.applies = append(p.applies, member.ApplyJob{Restore: img, Restored: func() {}})
+	p.applied = img.Index
 	return p.applyAll()
 }
 

@@ -17,6 +17,7 @@ type clients struct {
 	w       *World
 	ops     []*attempt // all of them, in order
 	stopped bool
+	asked   bool // they do nothing of their own accord
 }
 
 // attempt is one operation and what its client knows of it.
@@ -32,6 +33,7 @@ type attempt struct {
 }
 
 func (c *clients) start() {
+	c.asked = false
 	for i := range c.w.plan.clients {
 		c.think(i)
 	}
@@ -39,6 +41,9 @@ func (c *clients) start() {
 
 // think lets the client do something after a while.
 func (c *clients) think(client int) {
+	if c.asked {
+		return
+	}
 	c.w.after(20*millisecond+c.w.jitter(300*millisecond), "client", func() {
 		if !c.stopped {
 			c.act(client)
@@ -51,14 +56,13 @@ const keys = 3
 // act begins an operation on a member that can take it.
 func (c *clients) act(client int) {
 	up := c.w.running()
-	up = slices.DeleteFunc(up, func(p *process) bool { return !p.m.InCluster() || p.node.pausedUntil > c.w.now })
+	up = slices.DeleteFunc(up, func(p *process) bool { return !p.m.InCluster() || p.node.paused() })
 	if len(up) == 0 {
 		c.think(client)
 		return
 	}
-	a := &attempt{w: c.w, p: up[c.w.rng.IntN(len(up))]}
-	a.op = history.Op{ID: len(c.ops) + 1, Client: client, Key: fmt.Sprintf("k%d", c.w.rng.IntN(keys)), Call: c.w.stamp(), Return: math.MaxInt64}
-	a.op.Value = fmt.Sprint(a.op.ID)
+	a := c.attempt(client, up[c.w.rng.IntN(len(up))])
+	a.op.Key = fmt.Sprintf("k%d", c.w.rng.IntN(keys))
 	switch x := c.w.rng.IntN(10); {
 	case x < 4:
 		a.op.Kind = history.Get
@@ -70,9 +74,17 @@ func (c *clients) act(client int) {
 			a.op.Old = v // likely to win
 		}
 	}
-	c.ops = append(c.ops, a)
 	a.begin()
 	c.w.after(500*millisecond+c.w.jitter(3*second), "client's patience", func() { a.giveUp() })
+}
+
+// attempt notes a new operation, which is called now.
+func (c *clients) attempt(client int, p *process) *attempt {
+	a := &attempt{w: c.w, p: p}
+	a.op = history.Op{ID: len(c.ops) + 1, Client: client, Call: c.w.stamp(), Return: math.MaxInt64}
+	a.op.Value = fmt.Sprint(a.op.ID)
+	c.ops = append(c.ops, a)
+	return a
 }
 
 func (a *attempt) begin() {

@@ -29,7 +29,8 @@ func (w *World) heal() {
 	w.net.calm()
 	w.ambushes = nil
 	for _, n := range w.nodes {
-		n.skew, n.pausedUntil = 1, 0
+		n.skew = 1
+		n.resume()
 		n.mend()
 		if n.up() {
 			n.disk.attach(n.proc)

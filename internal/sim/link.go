@@ -188,6 +188,18 @@ func (l *link) transmit(k packet) {
 	}
 }
 
+// hear lets those look at a batch who want to.
+func (w *World) hear(from, to string, b *wire.Batch) {
+	for _, m := range b.Raft {
+		if w.overhear != nil {
+			w.overhear(from, to, m)
+		}
+		if w.transcript.out != nil {
+			w.whisper("%s to %s: %s", from, to, raft.DescribeMessage(m, nil))
+		}
+	}
+}
+
 func (l *link) arrive(far *process, k packet, d instant) {
 	from, to := l.from.self, l.to
 	far.input("message", d, func() {
@@ -197,11 +209,7 @@ func (l *link) arrive(far *process, k packet, d instant) {
 			l.x.w.fail("%s: decode a batch: %v", far, err)
 			return
 		}
-		if l.x.w.transcript.out != nil {
-			for _, m := range b.Raft {
-				l.x.w.whisper("%s to %s: %s", from.Name, far.node.host, raft.DescribeMessage(m, nil))
-			}
-		}
+		l.x.w.hear(from.Name, far.node.host, b)
 		far.m.Messages(from.NodeID, b)
 	})
 }

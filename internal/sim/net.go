@@ -55,7 +55,7 @@ func (x *network) at(from *process, addr string) *process {
 		if n.host != addr {
 			continue
 		}
-		if !n.up() || n.pausedUntil > x.w.now || !x.passes(from.node.host, addr) || !x.passes(addr, from.node.host) {
+		if !n.up() || n.paused() || !x.passes(from.node.host, addr) || !x.passes(addr, from.node.host) {
 			return nil
 		}
 		return n.proc

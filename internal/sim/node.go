@@ -33,6 +33,7 @@ type node struct {
 
 	skew        float64 // of its clock: 2 means that its ticks take twice the time
 	pausedUntil instant
+	parked      []*turn // what waits for the end of the pause
 	disk        diskFaults
 }
 
@@ -121,9 +122,10 @@ type process struct {
 	writing  bool
 	applying bool
 
-	links map[cluster.NodeID]*link
-	peers map[cluster.NodeID]string
-	shown uint64 // applied index of the membership seen last
+	links   map[cluster.NodeID]*link
+	peers   map[cluster.NodeID]string
+	applied uint64 // index of the last entry that was handed to the applier
+	shown   uint64 // applied index of the membership seen last
 
 	waiting map[uint64]*attempt // proposals by number
 	reading map[uint64]*attempt // reads by token

@@ -56,24 +56,49 @@ func (w *World) step() bool {
 		return false
 	}
 	e := heap.Pop(&w.agenda).(*turn)
+	w.now = e.at
 	if p := e.who; p != nil {
 		if p.dead {
 			return true
 		}
-		if p.node.pausedUntil > e.at {
-			w.seq++
-			e.at, e.seq = p.node.pausedUntil, w.seq
-			heap.Push(&w.agenda, e)
+		if p.node.paused() {
+			p.node.parked = append(p.node.parked, e)
 			return true
 		}
 	}
-	w.now = e.at
 	w.note(e)
 	e.do()
 	if e.who != nil {
 		e.who.settle()
 	}
 	return true
+}
+
+// paused says that nothing happens on the node. What waits from a pause goes
+// before what came later.
+func (n *node) paused() bool { return n.pausedUntil > n.w.now || len(n.parked) > 0 }
+
+// pause stops everything on the node for a while, or for longer than it was to
+// be stopped already.
+func (n *node) pause(d instant) {
+	n.pausedUntil = max(n.pausedUntil, n.w.now+d)
+	n.w.after(n.pausedUntil-n.w.now, "resume", func() {
+		if n.pausedUntil <= n.w.now {
+			n.resume()
+		}
+	})
+}
+
+// resume ends a pause: what waits happens now, in its order.
+func (n *node) resume() {
+	n.pausedUntil = 0
+	parked := n.parked
+	n.parked = nil
+	for _, e := range parked {
+		n.w.seq++
+		e.at, e.seq = n.w.now, n.w.seq
+		heap.Push(&n.w.agenda, e)
+	}
 }
 
 // runUntil lets everything happen before t.

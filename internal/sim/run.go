@@ -41,7 +41,7 @@ func RunTo(out io.Writer, seed uint64, script Script) (r Result) {
 	global.Lock()
 	defer global.Unlock()
 	defer seedJitter(seed)()
-	w := newWorld(seed)
+	w := newWorld(seed, newPlan(seed))
 	w.transcript.out = out
 	defer func() {
 		if p := recover(); p != nil {

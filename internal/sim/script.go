@@ -59,7 +59,7 @@ var kinds = []struct {
 	{"mended disk", 4, func(w *World, f Fault) { w.node(f.A).mend() }},
 	{"failing disk", 4, (*World).failLater},
 	{"clock", 3, func(w *World, f Fault) { w.node(f.A).skew = 0.5 + float64(f.N%16)/10 }},
-	{"pause", 5, func(w *World, f Fault) { w.node(f.A).pausedUntil = w.now + instant(f.N%4000)*millisecond }},
+	{"pause", 5, func(w *World, f Fault) { w.node(f.A).pause(instant(f.N%4000) * millisecond) }},
 	{"join", 9, func(w *World, _ Fault) { w.ops.join() }},
 	{"leave", 3, (*World).leave},
 	{"remove", 3, (*World).remove},
@@ -172,7 +172,7 @@ func (n *node) mend() { n.disk = diskFaults{node: n} }
 
 // member is a process of the node that operators can use, or nil.
 func (n *node) member() *process {
-	if n.up() && n.proc.alive() && n.proc.m.InCluster() && len(n.proc.view.Membership.Members) > 0 && n.pausedUntil <= n.w.now {
+	if n.up() && n.proc.alive() && n.proc.m.InCluster() && len(n.proc.view.Membership.Members) > 0 && !n.paused() {
 		return n.proc
 	}
 	return nil

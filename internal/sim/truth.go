@@ -100,6 +100,10 @@ func (t *truth) applying(p *process, j member.ApplyJob) {
 	w := p.node.w
 	for _, e := range j.Apply.Entries {
 		index := e.GetIndex()
+		if p.applied > 0 && index != p.applied+1 {
+			w.fail("%s is to apply entry %d after %d", p, index, p.applied)
+		}
+		p.applied = index
 		s := entrySum{term: e.GetTerm(), sum: sumOf(e), by: max(t.term, e.GetTerm())}
 		switch have, ok := t.at(index); {
 		case ok && (have.term != s.term || have.sum != s.sum):

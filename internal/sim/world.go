@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"go.etcd.io/raft/v3/raftpb"
+
 	"github.com/musterhq/muster/internal/formation"
 	"github.com/musterhq/muster/internal/history"
 )
@@ -41,7 +43,9 @@ type World struct {
 	ambushes   []ambush
 	transcript transcript
 	counters   map[string]int
-	failure    string // the first thing that went wrong
+	failure    string                                   // the first thing that went wrong
+	overhear   func(from, to string, m *raftpb.Message) // nil, or sees each message that arrives
+	attend     func(at moment, p *process)              // nil, or is there in each moment
 	healing    bool
 	leaderTook instant
 }
@@ -75,9 +79,9 @@ func newPlan(seed uint64) plan {
 	return p
 }
 
-func newWorld(seed uint64) *World {
+func newWorld(seed uint64, p plan) *World {
 	w := &World{
-		seed: seed, rng: rand.New(rand.NewPCG(seed, 2)), plan: newPlan(seed),
+		seed: seed, rng: rand.New(rand.NewPCG(seed, 2)), plan: p,
 		transcript: newTranscript(), counters: map[string]int{},
 	}
 	w.net = newNetwork(w)
