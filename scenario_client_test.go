@@ -91,6 +91,45 @@ func TestCommittedNeverHandedToApplier(t *testing.T) {
 	})
 }
 
+// TestWritesOutliveTheirLeader: what a leader has in hand when it dies is not
+// lost until its clients give up. Their members learn from the next leader's
+// log what became of it, and ask again for what did not happen.
+func TestWritesOutliveTheirLeader(t *testing.T) {
+	story(t, func(t *testing.T) {
+		ctx := t.Context()
+		c := formed(t, mustertest.Options{})
+		for round := range 5 {
+			leader := c.Leader(ctx)
+			var all []string
+			var writes sync.WaitGroup
+			write := func(member, command string) {
+				all = append(all, command)
+				writes.Go(func() {
+					if _, err := c.Member(member).Propose(within(t, mustertest.Patience), []byte(command)); err != nil {
+						t.Errorf("%s at %s: %v", command, member, err)
+					}
+				})
+			}
+			for _, name := range c.Others(leader.Name) {
+				for k := range 20 {
+					write(name, fmt.Sprintf("%s-%d-%d", name, round, k))
+				}
+			}
+			if round%2 == 0 {
+				synctest.Wait() // they are on their way, or done
+			}
+			c.Crash(leader.Name)
+			for _, name := range c.Running() { // they think that it leads
+				write(name, fmt.Sprintf("%s-%d-late", name, round))
+			}
+			writes.Wait()
+			c.Start(leader.Name)
+			c.Agree(ctx)
+			once(t, c, all...)
+		}
+	})
+}
+
 // TestReadsAreNeverStale: a read sees each command that was acknowledged
 // before it began, wherever it is done: at a sole voter that has just come
 // back and at a leader that no longer is one, too.

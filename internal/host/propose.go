@@ -58,15 +58,15 @@ func (h *Host) Propose(ctx context.Context, cmd []byte) (statemachine.Result, er
 	defer h.pending.Add(-size)
 	for {
 		result, err := h.proposeOnce(ctx, cmd)
-		// The member that was thought to lead has said that it did not
-		// propose it: it may be sent to the next leader.
+		// It is certain that it did not happen, and there may be a leader
+		// again: it is sent there.
 		if !errors.Is(err, errRejected) || ctx.Err() != nil {
 			return result, err
 		}
 	}
 }
 
-// errRejected: a leader said that it no longer led when the command arrived.
+// errRejected: the leader that it was given to has not put it into the log.
 var errRejected = fmt.Errorf("%w: leadership moved", ErrNotLeader)
 
 func (h *Host) proposeOnce(ctx context.Context, cmd []byte) (statemachine.Result, error) {

@@ -57,7 +57,7 @@ func (a Apply) Through() uint64 { return a.Entries[len(a.Entries)-1].GetIndex() 
 type Dropped struct {
 	First      uint64
 	Count      uint64
-	Overloaded bool // else: the member it was sent to no longer led
+	Overloaded bool // else: no leader has put it into the log
 }
 
 // ReadDone releases a read: the machine has applied everything that was

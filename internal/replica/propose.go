@@ -14,6 +14,7 @@ type proposals struct {
 	next      uint64 // number of this member's next command
 	waiting   []proposal
 	bytes     int64                     // of the waiting commands
+	handed    handed                    // those that wait no more, but for an outcome
 	led       uint64                    // the last term that this member led since it was started; 0: none
 	forwarded map[cluster.NodeID]uint64 // highest number seen from each follower in that term
 }
@@ -85,7 +86,7 @@ func (r *Replica) Forwarded(from cluster.NodeID, f wire.Forward) {
 // Rejected takes a leader's word that forwarded commands were not proposed.
 func (r *Replica) Rejected(x wire.ForwardReject) {
 	if x.First.Origin == r.cfg.Self.ID {
-		r.out.Dropped = append(r.out.Dropped, Dropped{First: x.First.Seq, Count: x.Count, Overloaded: x.Overloaded})
+		r.lost(r.proposals.handed.among(x.First.Seq, x.First.Seq+x.Count), x.Overloaded)
 	}
 }
 
@@ -140,6 +141,8 @@ func (r *Replica) proposeGroup() {
 	if err != nil {
 		return // too much is uncommitted, or leadership moves: it goes on waiting
 	}
+	// The entry is of this term: raft would have refused it in any later one,
+	// and leads none before an Effects has told so.
 	r.last++
 	r.took(n)
 }
@@ -157,11 +160,14 @@ func (r *Replica) forward() {
 	}
 }
 
-// took removes the first n that waited.
+// took removes the first n that waited: they were handed on in this term.
 func (r *Replica) took(n int) {
 	p := &r.proposals
 	for _, w := range p.waiting[:n] {
 		p.bytes -= int64(len(w.cmd))
+		if w.id.Origin == r.cfg.Self.ID {
+			p.handed.add(r.basic.GetTerm(), w.id.Seq)
+		}
 	}
 	rest := copy(p.waiting, p.waiting[n:])
 	clear(p.waiting[rest:])

@@ -1,10 +1,12 @@
 package replica
 
 import (
+	"slices"
 	"testing"
 
 	"go.etcd.io/raft/v3/raftpb"
 
+	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/internal/wire"
 )
 
@@ -189,15 +191,104 @@ func TestFormerLeaderRejects(t *testing.T) {
 	f := w.nodes[2]
 	id := f.proposeBytes([]byte("x"))
 	copies := w.forwards()
+	w.cut[[2]cluster.NodeID{3, 2}] = true // or it would learn it from the next leader's log
 	w.elect(3)
+	if len(f.seen.dropped) > 0 {
+		t.Fatalf("dropped %v", f.seen.dropped)
+	}
 	w.deliver(copies[0])
 	w.settle()
 	if d := f.seen.dropped; len(d) != 1 || d[0] != (Dropped{First: id.Seq, Count: 1}) {
 		t.Fatalf("dropped %v", d)
 	}
+	w.heal()
 	w.elect(1)
 	w.deliver(copies[0])
 	w.settle() // truth fails if it is in the log now
+	if len(f.seen.dropped) != 1 {
+		t.Fatalf("said again: %v", f.seen.dropped)
+	}
+}
+
+// What went to a leader that died with it is known not to have happened as
+// soon as its successor's first entry is applied, and not before.
+func TestCommandsDieWithTheirLeader(t *testing.T) {
+	w := newWorld(t, 11, 3, 3)
+	l := w.elect(1)
+	f := w.nodes[2]
+	taken := f.proposeBytes([]byte("a"))
+	w.settle()
+	lost := []wire.RequestID{f.proposeBytes([]byte("b")), f.proposeBytes([]byte("c"))}
+	w.forwards()
+	l.crash()
+	w.ticks(3)
+	if len(f.seen.dropped) > 0 {
+		t.Fatalf("dropped %v while nobody leads", f.seen.dropped)
+	}
+	w.elect(3)
+	w.settle()
+	if d := f.seen.dropped; len(d) != 1 || d[0] != (Dropped{First: lost[0].Seq, Count: 2}) || w.truth.requests[taken] == 0 {
+		t.Fatalf("dropped %v, in the log %v", d, w.truth.requests)
+	}
+}
+
+// A leader that lost the lead learns the same of what it had in its own log.
+func TestLeaderLosesWhatIsNotCommitted(t *testing.T) {
+	w := newWorld(t, 12, 3, 3)
+	l := w.elect(1)
+	w.isolate(1)
+	id := l.proposeBytes([]byte("x"))
+	w.ticks(1)
+	w.elect(3)
+	if w.heal(); len(l.seen.dropped) > 0 {
+		t.Fatalf("dropped %v", l.seen.dropped)
+	}
+	w.until("the log is the new leader's", func() bool { return l.rep.applied == w.truth.last })
+	if d := l.seen.dropped; len(d) != 1 || d[0] != (Dropped{First: id.Seq, Count: 1}) {
+		t.Fatalf("dropped %v", d)
+	}
+}
+
+// What a new leader finds in its log and commits is not dropped, though its
+// author had it from an older term.
+func TestSuccessorCommitsWhatItFinds(t *testing.T) {
+	w := newWorld(t, 13, 3, 3)
+	l := w.elect(1)
+	w.lose = func(from, _ cluster.NodeID, m *raftpb.Message) bool { return m.GetType() == raftpb.MsgAppResp }
+	id := w.nodes[2].proposeBytes([]byte("x"))
+	w.settle()
+	l.crash()
+	w.heal()
+	w.elect(3)
+	w.settle()
+	if d := w.nodes[2].seen.dropped; len(d) > 0 || w.truth.requests[id] == 0 {
+		t.Fatalf("dropped %v, in the log %v", d, w.truth.requests)
+	}
+}
+
+func TestHanded(t *testing.T) {
+	var h handed
+	for seq := uint64(1); seq <= 9; seq++ {
+		h.add(1+seq/6, seq) // 1 to 5 in term 1, the rest in term 2
+	}
+	if in := h.among(2, 4); !slices.Equal(in, []span{{1, 2, 4}}) || !slices.Equal(h.spans, []span{{1, 1, 2}, {1, 4, 6}, {2, 6, 10}}) {
+		t.Fatalf("taken out %v, left %v", in, h.spans)
+	}
+	if in := h.among(5, 8); !slices.Equal(in, []span{{1, 5, 6}, {2, 6, 8}}) || !slices.Equal(h.spans, []span{{1, 1, 2}, {1, 4, 5}, {2, 8, 10}}) {
+		t.Fatalf("taken out %v, left %v", in, h.spans)
+	}
+	if below := h.applied(1); len(below) > 0 {
+		t.Fatalf("below 1: %v", below)
+	}
+	if below := h.applied(8); !slices.Equal(below, []span{{1, 4, 5}}) || !slices.Equal(h.spans, []span{{2, 9, 10}}) {
+		t.Fatalf("below 8: %v, left %v", below, h.spans)
+	}
+	if below := h.before(2); len(below) > 0 {
+		t.Fatalf("before term 2: %v", below)
+	}
+	if below := h.before(3); !slices.Equal(below, []span{{2, 9, 10}}) || len(h.spans) > 0 {
+		t.Fatalf("before term 3: %v, left %v", below, h.spans)
+	}
 }
 
 // What followers sent and a leader has not proposed goes back to them when it
@@ -232,7 +323,8 @@ func TestForwardsAreTakenInOrder(t *testing.T) {
 	w.deliver(copies[1])
 	w.deliver(copies[0]) // overtaken: taking it now could be taking it twice
 	w.settle()
-	if w.truth.requests[b] == 0 || w.truth.requests[a] != 0 || len(f.seen.dropped) > 0 {
+	d := f.seen.dropped // it knows that when it sees the second in the log
+	if w.truth.requests[b] == 0 || w.truth.requests[a] != 0 || len(d) != 1 || d[0] != (Dropped{First: a.Seq, Count: 1}) {
 		t.Fatalf("in the log %v, dropped %v", w.truth.requests, f.seen.dropped)
 	}
 }

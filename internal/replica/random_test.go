@@ -247,6 +247,13 @@ func (s *storm) calm() {
 		s.tellRemoved()
 		return s.well()
 	})
+	for _, id := range s.ids {
+		if n := s.nodes[id]; n.up() {
+			if open := n.rep.proposals.handed.before(s.truth.log[s.truth.last].GetTerm()); len(open) > 0 {
+				s.t.Fatalf("%s does not know what became of %v\n%s", n.self.Name, open, s.world)
+			}
+		}
+	}
 	for _, q := range s.reading {
 		if _, ok := q.n.seen.reads[q.token]; !ok && q.n.up() && q.n.boot == q.boot {
 			s.t.Fatalf("read %d of %s was never released\n%s", q.token, q.n.self.Name, s.world)

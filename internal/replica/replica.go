@@ -151,6 +151,7 @@ func (r *Replica) adopt(s *raftpb.Snapshot) error {
 	r.storage.conf = meta.GetIndex()
 	r.conf = raftpb.EnsureConfState(meta.GetConfState())
 	r.applied = meta.GetIndex()
+	r.proposals.handed = handed{} // the image may hold some, or not
 	r.out.Members = true
 	return nil
 }
@@ -266,6 +267,9 @@ func (r *Replica) Appended(a Append) error {
 // when they are appended).
 func (r *Replica) Applied(a Apply) error {
 	for _, e := range a.Entries {
+		if err := r.learn(e); err != nil {
+			return fmt.Errorf("entry %d: %w", e.GetIndex(), err)
+		}
 		if err := r.applyEntry(e); err != nil {
 			return err
 		}
