@@ -7,6 +7,7 @@ SHELL := /bin/bash
 
 GO ?= go
 FUZZTIME ?= 5s
+SEEDS ?= 10000
 # Flags for the benchmarks, such as BENCH='-rounds 5 -data-dir /mnt/nvme'.
 BENCH ?=
 
@@ -49,6 +50,14 @@ bin/golangci-lint: tools/go.mod tools/go.sum
 crash: ## log, identity and snapshots on the crash disk, counted: images, faults, bit flips (a part of `make test`)
 	@$(GO) test -count=1 -v -run 'Crash|EveryOperationFailsOnce|BitFlips' ./internal/raftlog ./internal/datadir ./internal/snapshot | awk -f test/crash.awk
 
+.PHONY: sim
+sim: ## SEEDS (10000) simulated clusters through faults, on all cores
+	$(GO) run ./cmd/mustersim -seeds $(SEEDS)
+
+.PHONY: soak
+soak: ## simulated clusters for an hour, from a seed that nobody ran before
+	$(GO) run ./cmd/mustersim -for 1h -first $$(date +%s)
+
 .PHONY: fuzz
 fuzz: ## fuzz every target for FUZZTIME (5s)
 	@grep -rEl --include='*_test.go' '^func Fuzz' . | sort | while read -r file; do \
@@ -64,11 +73,12 @@ bench-test: ## build and test the benchmarks' own code
 	cd bench && $(GO) build ./... && $(GO) test ./...
 
 .PHONY: check
-check: ## everything that must hold: build, vet, race tests (with floors and docs), crash disk, lint, short fuzz
+check: ## everything that must hold: build, vet, race tests (with floors and docs), crash disk, simulator, lint, short fuzz
 	$(MAKE) --no-print-directory build
 	$(MAKE) --no-print-directory vet
 	$(MAKE) --no-print-directory race
 	$(MAKE) --no-print-directory crash
+	$(MAKE) --no-print-directory sim
 	$(MAKE) --no-print-directory bench-test
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory fuzz
