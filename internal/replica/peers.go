@@ -52,6 +52,9 @@ func (p *peers) silence(id cluster.NodeID, tick uint64) (ticks int, unseen bool)
 }
 
 func (r *Replica) heard(from cluster.NodeID) {
+	if from == cluster.NodeID(r.basic.Lead) {
+		r.leaderAt = r.tick
+	}
 	if r.termStart == 0 {
 		return
 	}
@@ -84,6 +87,15 @@ func (r *Replica) watchPeers() {
 			continue
 		}
 		h.round(r.tick, r.cfg.ElectionTicks, progress[m.ID].Match, r.last)
+	}
+}
+
+// watchLeader runs each tick on who follows. Voters stop following a leader that
+// is silent when they campaign; a learner never does, and raft would name to it
+// a leader that is long gone, to which its commands and questions then went.
+func (r *Replica) watchLeader() {
+	if r.termStart == 0 && r.basic.Lead != raft.None && r.tick-r.leaderAt > uint64(2*r.cfg.ElectionTicks) {
+		_ = r.raft.ForgetLeader() // never fails for who follows
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/musterhq/muster/cluster"
@@ -263,6 +264,34 @@ func TestSuccessorCommitsWhatItFinds(t *testing.T) {
 	w.settle()
 	if d := w.nodes[2].seen.dropped; len(d) > 0 || w.truth.requests[id] == 0 {
 		t.Fatalf("dropped %v, in the log %v", d, w.truth.requests)
+	}
+}
+
+// A learner never campaigns, and yet it doesn't go on following a leader that
+// is gone: what it is asked for waits, and can be taken back.
+func TestLearnerForgetsASilentLeader(t *testing.T) {
+	w := newWorld(t, 14, 1, 1)
+	l := w.elect(1)
+	n := w.join(2)
+	w.until("level", w.level(n))
+	n.seen.events = nil
+	if w.ticks(30); len(n.seen.events) > 0 {
+		t.Fatalf("while the leader is there: %v", n.seen.events)
+	}
+	l.crash()
+	w.ticks(11)
+	if n.rep.basic.Lead != raft.None {
+		t.Fatalf("it follows %d, which is down", n.rep.basic.Lead)
+	}
+	if id := n.proposeBytes([]byte("x")); !n.withdraw(id) {
+		t.Fatal("its command was sent to nobody")
+	}
+	id := n.proposeBytes([]byte("y"))
+	l.start()
+	w.elect(1)
+	w.ticks(2)
+	if n.rep.basic.Lead != 1 || w.truth.requests[id] == 0 {
+		t.Fatalf("it follows %d; in the log: %v", n.rep.basic.Lead, w.truth.requests)
 	}
 }
 

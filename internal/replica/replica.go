@@ -41,6 +41,7 @@ type Replica struct {
 	basic     raft.BasicStatus // as of the last drain; only hard and soft state
 	termStart uint64           // leader: index of the first entry of its term; 0: not leader
 	last      uint64           // index of the last entry, stable or not
+	leaderAt  uint64           // tick at which the leader was heard last
 	appends   int              // Appends with entries that are not done
 	applies   int              // Applys that are not done
 	held      *raftpb.Message  // MsgSnap that waits for them
@@ -162,6 +163,7 @@ func (r *Replica) Tick() {
 	r.raft.Tick()
 	r.retryReads()
 	r.watchPeers()
+	r.watchLeader()
 	if r.tick%uint64(r.cfg.HeartbeatTicks*2) == 0 {
 		r.plan()
 		r.announce()
@@ -437,6 +439,7 @@ func (r *Replica) follow(rd raft.Ready) {
 		return
 	}
 	r.reads.reissue = true
+	r.leaderAt = r.tick
 	if was.RaftState == raft.StateLeader && r.termStart == 0 {
 		r.stepDown()
 	}

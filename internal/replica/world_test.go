@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/event"
 	"github.com/musterhq/muster/internal/roster"
 	"github.com/musterhq/muster/internal/wire"
 )
@@ -60,6 +61,7 @@ type node struct {
 // seenEffects is what a test may look at: all that a replica has said so far.
 type seenEffects struct {
 	dropped []Dropped
+	events  []event.Event
 	reads   map[uint64]uint64 // index by token
 	answers map[uint64]wire.ChangeReply
 }
@@ -167,6 +169,7 @@ func (n *node) drain() {
 	n.wanted = n.wanted || e.TakeSnapshot
 	n.w.truth.effects(n, e)
 	n.seen.dropped = append(n.seen.dropped, e.Dropped...)
+	n.seen.events = append(n.seen.events, e.Events...)
 	for _, r := range e.Reads {
 		n.seen.reads[r.Token] = r.Index
 	}
