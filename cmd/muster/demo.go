@@ -115,6 +115,7 @@ type demoRun struct {
 	intro   demoIntro
 	began   time.Time
 	ready   time.Duration // from the start until every member was ready; 0: not yet
+	brief   bool          // it ends then: there is nothing to try next
 }
 
 // look reads everything that is shown, once.
@@ -129,6 +130,7 @@ func (d *demoRun) look() demoView {
 
 // untilReady is --exit-after-ready.
 func (d *demoRun) untilReady(ctx context.Context, out io.Writer, stop <-chan struct{}) error {
+	d.brief = true
 	ctx, cancel := context.WithTimeout(ctx, demoReadyTime)
 	defer cancel()
 	ready := make(chan error, 1)

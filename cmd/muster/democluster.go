@@ -72,20 +72,21 @@ func (c *demoCluster) start(ctx context.Context, m *demoMember) error {
 	if m.srv != nil {
 		return fmt.Errorf("%s runs already", m.Name)
 	}
-	var seeds []string
+	var founders []string
 	for _, o := range c.members {
-		if !m.joins || (o != m && !o.joins) {
-			seeds = append(seeds, o.Peer)
+		if !o.joins {
+			founders = append(founders, o.Peer)
 		}
 	}
-	srv, err := server.Start(ctx, server.Config{
-		Listen: m.Client,
-		Node: muster.Config{
-			Name: m.Name, DataDir: filepath.Join(c.dir, m.Name), Cluster: "demo",
-			PeerListen: m.Peer, Seeds: seeds, JoinOnly: m.joins,
-			OnEvent: func(e event.Event) { c.feed.add(m.Name, e, time.Now()) },
-		},
-	})
+	cfg := muster.Config{
+		Name: m.Name, DataDir: filepath.Join(c.dir, m.Name), Cluster: "demo",
+		PeerListen: m.Peer, Seeds: founders, JoinOnly: m.joins,
+		OnEvent: func(e event.Event) { c.feed.add(m.Name, e, time.Now()) },
+	}
+	if len(founders) == 1 && !m.joins {
+		cfg.Seeds, cfg.Single = nil, true
+	}
+	srv, err := server.Start(ctx, server.Config{Listen: m.Client, Node: cfg})
 	if err != nil {
 		m.how = "failed"
 		return fmt.Errorf("start %s: %w", m.Name, err)

@@ -22,6 +22,15 @@ func (i demoIntro) fate() string {
 	return "deleted at the end"
 }
 
+// title is the first line.
+func (i demoIntro) title(members int) string {
+	many := "members"
+	if members == 1 {
+		many = "member"
+	}
+	return fmt.Sprintf("muster demo: %d %s in this process; data in %s (%s)", members, many, i.dir, i.fate())
+}
+
 // next is what to try next.
 func (i demoIntro) next(v demoView) []string {
 	var all []string
@@ -54,6 +63,8 @@ func (v demoView) headline() string {
 	switch {
 	case v.clusterID.IsZero():
 		return "no cluster yet"
+	case v.leader == "" && v.term == 0:
+		return fmt.Sprintf("cluster %s has no leader yet", v.clusterID)
 	case v.leader == "":
 		return fmt.Sprintf("cluster %s has no leader in term %d", v.clusterID, v.term)
 	}
@@ -76,7 +87,7 @@ func (v demoView) summary() string {
 // line for typing.
 func screen(i demoIntro, v demoView, notice string, width int) []string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "muster demo: %d members in this process; data in %s (%s)\n", len(v.lines), i.dir, i.fate())
+	fmt.Fprintln(&b, i.title(len(v.lines)))
 	fmt.Fprintln(&b, v.headline())
 	fmt.Fprintln(&b)
 	header, rows := v.rows()
@@ -93,7 +104,8 @@ func screen(i demoIntro, v demoView, notice string, width int) []string {
 	fmt.Fprintln(&b)
 	if v.readyAfter > 0 {
 		fmt.Fprintln(&b, strings.Join(i.next(v), "\n"))
-		fmt.Fprintln(&b, "Here: stop n2, kill n2 or start n2, then Enter. Ctrl-C ends the demo.")
+		name := v.lines[min(1, len(v.lines)-1)].name
+		fmt.Fprintf(&b, "Here: stop %[1]s, kill %[1]s or start %[1]s, then Enter. Ctrl-C ends the demo.\n", name)
 	} else {
 		fmt.Fprintln(&b, "The members look for each other; this takes about a second.")
 	}
@@ -145,7 +157,7 @@ func (d *demoRun) plain(out io.Writer, stop <-chan struct{}, tick <-chan time.Ti
 		defer t.Stop()
 		tick = t.C
 	}
-	fmt.Fprintf(out, "muster demo: %d members in this process; data in %s (%s)\n", len(d.cluster.members), d.intro.dir, d.intro.fate())
+	fmt.Fprintln(out, d.intro.title(len(d.cluster.members)))
 	last, told := "", false
 	report := func() {
 		v := d.look()
@@ -156,7 +168,9 @@ func (d *demoRun) plain(out io.Writer, stop <-chan struct{}, tick <-chan time.Ti
 		if v.readyAfter > 0 && !told {
 			told = true
 			fmt.Fprintf(out, "every member was ready after %.1f s\n", v.readyAfter.Seconds())
-			fmt.Fprintln(out, strings.Join(d.intro.next(v), "\n"))
+			if !d.brief {
+				fmt.Fprintln(out, strings.Join(d.intro.next(v), "\n"))
+			}
 		}
 	}
 	for {

@@ -115,11 +115,14 @@ func TestNodeThatLeftEndsWith3AndStaysOut(t *testing.T) {
 }
 
 func TestDemoComesUpAndComesBack(t *testing.T) {
-	dir := t.TempDir()
-	for _, when := range []string{"first", "again"} {
-		code, out, stderr := runMuster(nil, "demo", "--exit-after-ready", "--data-dir", dir)
-		if code != exitOK || !strings.Contains(out, "every member was ready") || !strings.Contains(out, "etcdctl --endpoints=") {
-			t.Errorf("%s: exit %d, %s%s", when, code, out, stderr)
+	three, one := t.TempDir(), t.TempDir()
+	for _, run := range []struct{ dir, members string }{
+		{three, "3"}, {three, "3"},
+		{one, "1"}, {one, "1"}, {one, "3"}, {one, "3"},
+	} {
+		code, out, stderr := runMuster(nil, "demo", "--exit-after-ready", "--data-dir", run.dir, "--members", run.members)
+		if code != exitOK || !strings.Contains(out, "every member was ready") || strings.Contains(out, "Try next") {
+			t.Errorf("%s: exit %d, %s%s", run, code, out, stderr)
 		}
 	}
 }
