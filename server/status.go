@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -143,17 +145,31 @@ func askMember(ctx context.Context, m cluster.Member, path string, v any) error 
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.ClientAddr+path, nil)
 	if err != nil {
-		return fmt.Errorf("ask %s at %s: %w", m.Name, m.ClientAddr, err)
+		return fmt.Errorf("can't be asked at %s: %w", m.ClientAddr, err)
 	}
 	// A transport of its own: nothing is kept open when the answer is read.
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask %s at %s: %w", m.Name, m.ClientAddr, errors.Unwrap(err)) // without the method and URL
+		return fmt.Errorf("no answer at %s: %w", m.ClientAddr, cause(err))
 	}
 	defer resp.Body.Close()
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswerBytes)).Decode(v); err != nil {
-		return fmt.Errorf("ask %s at %s: %w", m.Name, m.ClientAddr, err)
+		return fmt.Errorf("no answer that can be read at %s: %w", m.ClientAddr, err)
 	}
 	return nil
+}
+
+// cause is why a request got no answer, without the method, URL and address
+// that go before it.
+func cause(err error) error {
+	var op *net.OpError
+	var u *url.Error
+	switch {
+	case errors.As(err, &op) && op.Op == "dial":
+		return op.Err
+	case errors.As(err, &u):
+		return u.Err
+	}
+	return err
 }

@@ -29,7 +29,7 @@ func (a *app) run(args []string) exitCode {
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	err := root.ExecuteContext(context.Background())
+	cmd, err := root.ExecuteContextC(context.Background())
 	if err == nil {
 		return exitOK
 	}
@@ -43,7 +43,7 @@ func (a *app) run(args []string) exitCode {
 	case errors.As(err, &hint):
 		fmt.Fprintln(a.err, strings.TrimRight(hint.hint, "\n"))
 	case !a.started:
-		fmt.Fprintln(a.err, "Run `muster help` to see what there is.")
+		fmt.Fprintf(a.err, "Run `%s --help` to see what there is.\n", cmd.CommandPath())
 	}
 	return code
 }

@@ -70,7 +70,9 @@ func TestWrongUsageExits2AndSaysHow(t *testing.T) {
 		{"serve --log-level loud", `--log-level "loud": want debug, info, warn or error`},
 		{"serve --log-format xml", `--log-format "xml": want text or json`},
 		{"serve --config /no/such/file", "/no/such/file"},
+		{"serve --sedes a:1", "Run `muster serve --help`"},
 		{"frobnicate", `unknown command "frobnicate"`},
+		{"frobnicate", "Run `muster --help`"},
 		{"get", "usage: muster get KEY"},
 		{"put k", "usage: muster put KEY VALUE"},
 		{"get k --limit -1", "can't be negative"},
@@ -308,6 +310,9 @@ func TestFailedWritesAreToldApart(t *testing.T) {
 		code, _, stderr := runMuster(nil, "put", "k", "v", "--endpoint", e)
 		if code != tt.code || !strings.Contains(stderr, tt.says) || k.puts != 1 {
 			t.Errorf("%v: exit %d after %d puts, %q; want %d and %q after 1", tt.err, code, k.puts, stderr, tt.code, tt.says)
+		}
+		if code, _, stderr := runMuster(nil, "get", "k", "--endpoint", e); code != exitFailed || strings.Contains(stderr, "muster: muster:") {
+			t.Errorf("%v: get: exit %d, %q", tt.err, code, stderr)
 		}
 	}
 }

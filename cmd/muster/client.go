@@ -83,7 +83,12 @@ type unreachable struct {
 }
 
 func (e *unreachable) Error() string {
-	return fmt.Sprintf("no muster answers at %s: %v", e.endpoint, e.err)
+	err := e.err
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err // which doesn't name the address again
+	}
+	return fmt.Sprintf("no muster answers at %s: %v", e.endpoint, err)
 }
 func (e *unreachable) Unwrap() error { return e.err }
 

@@ -69,7 +69,7 @@ func readError(err error) error {
 	if err == nil {
 		return nil
 	}
-	return errors.New(status.Convert(err).Message())
+	return errors.New(withoutOurName(status.Convert(err)))
 }
 
 // writeError tells a write that did not happen from one of which nobody knows.
@@ -84,6 +84,9 @@ func writeError(err error) error {
 	return &coded{exitUnknown, fmt.Errorf("nobody knows whether it was written: %s", st.Message())}
 }
 
+// withoutOurName is what was said, for a line that begins with our name anyway.
+func withoutOurName(st *status.Status) string { return strings.TrimPrefix(st.Message(), "muster: ") }
+
 // certainlyNot says whether the write did surely not happen. Unavailable
 // stands for both, so that the words decide: "request timed out" and what gRPC
 // itself says of a broken connection leave it open.
@@ -94,9 +97,9 @@ func certainlyNot(st *status.Status) (bool, string) {
 		return false, text
 	case codes.Unavailable:
 		ours := strings.HasPrefix(text, "muster: ") || text == "etcdserver: no leader" || text == "etcdserver: server stopped"
-		return ours, strings.TrimPrefix(text, "muster: ")
+		return ours, withoutOurName(st)
 	}
-	return true, strings.TrimPrefix(text, "muster: ")
+	return true, withoutOurName(st)
 }
 
 // keyValue is a pair as JSON. Bytes that are no UTF-8 go to the base64 field.

@@ -2,6 +2,7 @@ package formation
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/event"
@@ -142,7 +143,7 @@ func (f *Former) Failed(addr string, refusal *wire.Refusal, err string) {
 	if f.done || p == nil {
 		return
 	}
-	f.failed(p, refusal, err)
+	f.failed(p, refusal, strings.TrimPrefix(err, addr+": ")) // every reason names it
 	f.joinEnded(addr)
 	f.proceed()
 }

@@ -2,9 +2,12 @@ package formation
 
 import (
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/event"
 	"github.com/musterhq/muster/internal/wire"
 )
 
@@ -188,7 +191,10 @@ func TestOneCallAtATime(t *testing.T) {
 		t.Fatalf("%d calls after all were lost", n)
 	}
 	f.Failed("b", nil, "connection refused")
-	f.Failed("b", nil, "connection refused")
+	f.Failed("b", nil, "b: connection refused")
+	if why := f.Why(); !slices.ContainsFunc(why, func(r event.Reason) bool { return strings.HasPrefix(r.Text, "b has not answered for 2s: connection") }) {
+		t.Errorf("it names the address other than once: %v", why)
+	}
 	for range defaultRetryTicks {
 		f.Tick()
 	}

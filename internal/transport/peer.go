@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -86,7 +87,7 @@ func (p *peer) status() PeerStatus {
 		QueueBytes: p.queue.bytes, Dropped: p.queue.dropped, Refusal: p.refusal,
 	}
 	if p.err != nil {
-		s.Err = p.err.Error()
+		s.Err = strings.TrimPrefix(p.err.Error(), p.addr+": ")
 	}
 	return s
 }

@@ -213,7 +213,7 @@ type PeerStatus struct {
 	Since      time.Time     // of the state that Connected tells; zero: never connected
 	QueueBytes int           // that wait, about
 	Dropped    uint64        // batches dropped since it became a peer
-	Err        string        // why there is no connection, or why the last one ended; empty while connected
+	Err        string        // why there is no connection to Addr, or why the last one ended; empty while connected
 	Refusal    *wire.Refusal // set when the reason is that the peer refused this node
 }
 
