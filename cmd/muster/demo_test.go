@@ -100,16 +100,24 @@ Try next, in another terminal:
   muster status --endpoint 127.0.0.1:2379
 Here: stop n2, kill n2 or start n2, then Enter. Ctrl-C ends the demo.
 n2 was killed`
-	if got := strings.Join(screen(intro, v, "n2 was killed", 0), "\n"); got != want {
+	if got := strings.Join(screen(intro, v, "n2 was killed", 0, 0), "\n"); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
-	for _, line := range screen(intro, v, "", 40) {
+	for _, line := range screen(intro, v, "", 40, 0) {
 		if n := len([]rune(line)); n > 40 {
 			t.Errorf("a line of %d columns on a terminal of 40: %q", n, line)
 		}
 	}
 	if v.ready() {
 		t.Error("ready with a member down")
+	}
+	v.events = append(v.events, feedLine{v.events[0].at, "n2", "the newest"})
+	for len(v.lines) < 9 {
+		v.lines = append(v.lines, v.lines[1])
+	}
+	lines := screen(intro, v, "", 80, 24)
+	if len(lines)+1 != 24 || !slices.Contains(lines, "  03:04:05  n2  the newest") {
+		t.Errorf("%d rows and one for typing, on a terminal of 24:\n%s", len(lines), strings.Join(lines, "\n"))
 	}
 }
 

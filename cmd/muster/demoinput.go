@@ -65,11 +65,11 @@ func (d *demoRun) interactive(in, out *os.File, stop <-chan struct{}) error {
 	notices := make(chan string, 1)
 	notice, busy := "", false
 	for {
-		width, _, err := term.GetSize(int(out.Fd()))
+		width, height, err := term.GetSize(int(out.Fd()))
 		if err != nil {
-			width = 80
+			width, height = 80, 24
 		}
-		c.draw(append(screen(d.intro, d.look(), notice, width), clip("> "+string(t.text), width)))
+		c.draw(append(screen(d.intro, d.look(), notice, width, height), clip("> "+string(t.text), width)))
 		select {
 		case <-tick.C:
 		case <-stop:

@@ -83,9 +83,19 @@ func (v demoView) summary() string {
 	return v.headline() + ": " + strings.Join(parts, ", ")
 }
 
-// screen is the whole picture for a terminal, width columns wide, without the
-// line for typing.
-func screen(i demoIntro, v demoView, notice string, width int) []string {
+// fixedRows is how many rows a picture has beside its members and its events,
+// with the line for typing.
+const fixedRows = 13
+
+// screen is the whole picture, without the line for typing, for a terminal of
+// so many columns and rows (0: as many as you like). A picture that is higher
+// could not be redrawn in place; so on a low terminal less of the past is told.
+func screen(i demoIntro, v demoView, notice string, width, height int) []string {
+	feed := feedSize
+	if height > 0 {
+		feed = max(0, min(feedSize, height-fixedRows-len(v.lines)))
+	}
+	events := v.events[max(0, len(v.events)-feed):]
 	var b strings.Builder
 	fmt.Fprintln(&b, i.title(len(v.lines)))
 	fmt.Fprintln(&b, v.headline())
@@ -93,9 +103,9 @@ func screen(i demoIntro, v demoView, notice string, width int) []string {
 	header, rows := v.rows()
 	table(&b, header, rows)
 	fmt.Fprintln(&b)
-	for k := range feedSize {
-		if k < len(v.events) {
-			e := v.events[k]
+	for k := range feed {
+		if k < len(events) {
+			e := events[k]
 			fmt.Fprintf(&b, "  %s  %-3s %s\n", e.at.Format("15:04:05"), e.member, e.text)
 		} else {
 			fmt.Fprintln(&b)
