@@ -45,15 +45,29 @@ func (s *images) received(index uint64) *snapshot.Image {
 
 func (s *images) releaseAll() {
 	s.use(nil, nil)
+	s.forgetComing()
+}
+
+func (s *images) forgetComing() {
 	if s.drop != nil {
 		s.drop()
 	}
 	s.coming, s.drop = nil, nil
 }
 
-// housekeep takes an image when enough log has gathered.
+// housekeep lets go of an image that is not wanted any more, and takes one when
+// enough log has gathered.
 func (m *Member) housekeep() {
-	if m.rep == nil || m.images.current == nil {
+	if m.rep == nil {
+		return
+	}
+	if m.images.coming != nil && !m.images.busy && !m.rep.HoldsSnapshot() {
+		// Raft had no use for it: the log had come further by other ways. While
+		// it is held, all that it shares with the machine stays on disk.
+		m.images.forgetComing()
+		m.prune()
+	}
+	if m.images.current == nil {
 		return
 	}
 	if m.images.gathered >= m.cfg.SnapshotLogBytes {
@@ -258,9 +272,7 @@ func (m *Member) install(x *raftpb.Message, img *snapshot.Image, release func())
 	if m.images.coming != nil && m.images.coming.Index == img.Index {
 		release()
 	} else {
-		if m.images.drop != nil {
-			m.images.drop()
-		}
+		m.images.forgetComing()
 		m.images.coming, m.images.drop = img, release
 	}
 	m.rep.Step(x)

@@ -6,8 +6,11 @@ import (
 	"testing"
 
 	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/musterhq/muster/internal/replica"
+	"github.com/musterhq/muster/internal/snapshot"
+	"github.com/musterhq/muster/internal/wire"
 )
 
 var quietLog = log.New(io.Discard, "", 0)
@@ -88,5 +91,33 @@ func TestNothingAfterAFailure(t *testing.T) {
 	s.m.Drive()
 	if len(s.appends)+len(s.applies)+len(s.later) > 0 || s.fs.Ops() != ops {
 		t.Fatal("it does something")
+	}
+}
+
+// A received image that raft has no use for, since the log has come further
+// by other ways, is not held for ever.
+func TestUselessImageIsLetGo(t *testing.T) {
+	s := newStill(t, 1<<20)
+	s.propose(3)
+	meta, err := s.m.rep.SnapshotMeta(s.m.rep.Status().Applied)
+	must(t, err)
+	draft, err := s.m.disk.Snapshots.Draft()
+	must(t, err)
+	md := meta.GetMetadata()
+	img, err := draft.Commit(snapshot.Meta{Index: md.GetIndex(), Term: md.GetTerm(), ConfState: md.GetConfState(), Membership: s.m.rep.Membership()})
+	must(t, err)
+	peer := wire.Hello{Self: wire.Identity{NodeID: 7}}
+	message, err := proto.Marshal(&raftpb.Message{
+		Type: raftpb.MsgSnap.Enum(), From: new(uint64(7)), To: new(uint64(s.m.cfg.Self.NodeID)), Term: md.Term, Snapshot: meta,
+	})
+	must(t, err)
+	released := 0
+	s.m.Offer(peer, img, func() { released++ }, message)
+	if s.m.images.coming != img {
+		t.Fatalf("it was not given to raft: %q", s.warned)
+	}
+	s.ticks(1)
+	if released != 1 || s.m.images.coming != nil {
+		t.Fatalf("released %d times, coming %v", released, s.m.images.coming)
 	}
 }

@@ -190,6 +190,9 @@ func (r *Replica) Step(m *raftpb.Message) {
 	_ = r.raft.Step(m)
 }
 
+// HoldsSnapshot says that a MsgSnap was stepped of which raft has not heard yet.
+func (r *Replica) HoldsSnapshot() bool { return r.held != nil }
+
 // FirstElection spares a cluster its first election timeout: a sole voter, and
 // the first of the founders while nothing but the genesis is in the log,
 // campaigns at once. Nobody can be leading then, so no leader is disturbed.
