@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,8 +18,15 @@ type life struct {
 	fs          *crashfs.FS
 	incarnation cluster.Incarnation // zero until an Open returned
 	epoch       uint64              // the last that an Open returned
-	ballot      int                 // the last that a SaveState stored
-	trying      int                 // being stored
+	boots       []string            // with it
+	state       kept                // SaveState's
+	peers       kept                // SavePeers'
+}
+
+// kept is which promise a document holds, by its number.
+type kept struct {
+	stored int // the last that a save stored
+	trying int // being stored
 }
 
 // promise is a state of one to some sectors.
@@ -36,13 +44,17 @@ func (l *life) boot() error {
 	if err != nil {
 		return err
 	}
-	l.incarnation, l.epoch = d.Identity().Incarnation, d.Identity().Epoch
+	l.incarnation, l.epoch, l.boots = d.Identity().Incarnation, d.Identity().Epoch, d.Identity().Boots
 	for range 1 + l.rng.IntN(3) {
-		l.trying++
-		if err := d.SaveState(promised(l.trying)); err != nil {
+		doc, save := &l.state, d.SaveState
+		if l.rng.IntN(3) == 0 {
+			doc, save = &l.peers, d.SavePeers
+		}
+		doc.trying++
+		if err := save(promised(doc.trying)); err != nil {
 			return errors.Join(err, mustFailOn(d, err))
 		}
-		l.ballot = l.trying
+		doc.stored = doc.trying
 	}
 	return d.Close()
 }
@@ -51,8 +63,9 @@ func (l *life) boot() error {
 func mustFailOn(d *Dir, first error) error {
 	var s promise
 	_, lerr := d.LoadState(&s)
-	if err := d.SaveState(promise{}); err != first || lerr != first {
-		panic(fmt.Sprintf("after %v: save %v, load %v", first, err, lerr))
+	serr, perr := d.SaveState(promise{}), d.SavePeers(promise{})
+	if serr != first || perr != first || lerr != first {
+		panic(fmt.Sprintf("after %v: save %v and %v, load %v", first, serr, perr, lerr))
 	}
 	return d.Close()
 }
@@ -64,9 +77,12 @@ func (l life) check(img *crashfs.FS) (life, error) {
 	if err != nil {
 		return l, err
 	}
-	var s promise
-	if _, err := d.LoadState(&s); err != nil {
-		return l, err
+	after := life{rng: l.rng, fs: img}
+	if after.state, err = l.state.check(d.LoadState); err != nil {
+		return l, fmt.Errorf("state: %w", err)
+	}
+	if after.peers, err = l.peers.check(d.LoadPeers); err != nil {
+		return l, fmt.Errorf("peers: %w", err)
 	}
 	id := d.Identity()
 	switch {
@@ -74,12 +90,34 @@ func (l life) check(img *crashfs.FS) (life, error) {
 		return l, fmt.Errorf("incarnation drawn again: %v", id)
 	case id.Epoch <= l.epoch:
 		return l, fmt.Errorf("epoch %d after %d", id.Epoch, l.epoch)
-	case s.Ballot != l.ballot && s.Ballot != l.trying:
-		return l, fmt.Errorf("state %d, stored %d, trying %d", s.Ballot, l.ballot, l.trying)
-	case s != promised(s.Ballot):
-		return l, fmt.Errorf("state %d is not what was stored", s.Ballot)
+	case l.epoch > 0 && !descends(id, l.epoch, l.boots):
+		return l, fmt.Errorf("epoch %d with boots %v, after %d with %v", id.Epoch, id.Boots, l.epoch, l.boots)
 	}
-	return life{rng: l.rng, fs: img, incarnation: id.Incarnation, epoch: id.Epoch, ballot: s.Ballot, trying: s.Ballot}, d.Close()
+	after.incarnation, after.epoch, after.boots = id.Incarnation, id.Epoch, id.Boots
+	return after, d.Close()
+}
+
+// check reads a document and returns what may be relied on from then on.
+func (doc kept) check(load func(any) (bool, error)) (kept, error) {
+	var s promise
+	_, err := load(&s)
+	switch {
+	case err != nil:
+		return doc, err
+	case s.Ballot != doc.stored && s.Ballot != doc.trying:
+		return doc, fmt.Errorf("number %d, stored %d, trying %d", s.Ballot, doc.stored, doc.trying)
+	case s != promised(s.Ballot):
+		return doc, fmt.Errorf("number %d is not what was stored", s.Ballot)
+	}
+	return kept{s.Ballot, s.Ballot}, nil
+}
+
+// descends says that the boots, as far as both go back, are those that were
+// relied on, with new ones before them.
+func descends(id Identity, epoch uint64, boots []string) bool {
+	since := int(id.Epoch - epoch)
+	both := min(len(id.Boots)-since, len(boots))
+	return len(id.Boots) == min(int(id.Epoch), keptBoots) && slices.Equal(id.Boots[since:since+both], boots[:both])
 }
 
 // verify checks an image, and what a crash leaves in the midst of the check

@@ -17,12 +17,12 @@ import (
 // Options of [Open]; the zero value is fit for use.
 type Options struct {
 	FS   vfs.FS    // nil: vfs.Default
-	Rand io.Reader // source of the incarnation; nil: crypto/rand.Reader
+	Rand io.Reader // source of the incarnation and of each boot's word; nil: crypto/rand.Reader
 	Name string    // the member's name; "" accepts any
 }
 
-// Dir is an open data directory. LoadState and SaveState are for one caller at
-// a time; everything else may be called from anywhere.
+// Dir is an open data directory. Each of its documents is for one caller at a
+// time; everything else may be called from anywhere.
 type Dir struct {
 	fs   vfs.FS
 	path string
@@ -30,7 +30,7 @@ type Dir struct {
 
 	mu   sync.Mutex // never held over I/O
 	lock io.Closer  // nil after Close
-	err  error      // ErrFailed, after a failed SaveState
+	err  error      // ErrFailed, after a document could not be stored
 }
 
 // Open opens the data directory, creating it if it is missing. On return its
@@ -138,11 +138,13 @@ func (d *Dir) load(opt Options) error {
 	if err != nil {
 		return err
 	}
-	r.Epoch++
+	if err := r.boot(opt.Rand); err != nil {
+		return err
+	}
 	if err := r.store(d.fs, d.path); err != nil {
 		return err
 	}
-	d.id = Identity{Incarnation: r.Incarnation, Name: r.Name, Epoch: r.Epoch}
+	d.id = Identity{Incarnation: r.Incarnation, Name: r.Name, Epoch: r.Epoch, Boots: r.Boots}
 	return makePlaces(d.fs, d.path)
 }
 
@@ -167,17 +169,31 @@ func (d *Dir) MachinePath() string { return d.fs.PathJoin(d.path, machineDir) }
 
 // LoadState reads what SaveState stored last into v, and says false when
 // nothing ever was. Errors: [ErrDamaged], [ErrFailed], [ErrClosed].
-func (d *Dir) LoadState(v any) (bool, error) {
+func (d *Dir) LoadState(v any) (bool, error) { return d.loadDocument(stateFile, v) }
+
+// SaveState replaces the state by v as JSON, all or nothing; on return it
+// survives power loss. After a failure to write nobody knows which one the
+// disk has: this and every later call fails with [ErrFailed], and the node
+// must stop. A v that can't be encoded is just an error.
+func (d *Dir) SaveState(v any) error { return d.saveDocument(stateFile, v) }
+
+// LoadPeers is LoadState of what SavePeers stored.
+func (d *Dir) LoadPeers(v any) (bool, error) { return d.loadDocument(peersFile, v) }
+
+// SavePeers is SaveState of another document, and may overlap it.
+func (d *Dir) SavePeers(v any) error { return d.saveDocument(peersFile, v) }
+
+func (d *Dir) loadDocument(name string, v any) (bool, error) {
 	if err := d.usable(); err != nil {
 		return false, err
 	}
-	file := d.fs.PathJoin(d.path, stateFile)
+	file := d.fs.PathJoin(d.path, name)
 	b, err := readAll(d.fs, file)
 	if oserror.IsNotExist(err) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("read state: %w", err)
+		return false, fmt.Errorf("read %s: %w", name, err)
 	}
 	if err := decode(file, b, v); err != nil {
 		return false, err
@@ -185,23 +201,21 @@ func (d *Dir) LoadState(v any) (bool, error) {
 	return true, nil
 }
 
-// SaveState replaces the state by v as JSON, all or nothing; on return it
-// survives power loss. After a failure to write nobody knows which one the
-// disk has: this and every later call fails with [ErrFailed], and the node
-// must stop. A v that can't be encoded is just an error.
-func (d *Dir) SaveState(v any) error {
+func (d *Dir) saveDocument(name string, v any) error {
 	if err := d.usable(); err != nil {
 		return err
 	}
 	b, err := encode(v)
 	if err != nil {
-		return fmt.Errorf("encode state: %w", err)
+		return fmt.Errorf("encode %s: %w", name, err)
 	}
-	if err := replace(d.fs, d.path, stateFile, b); err != nil {
-		err = fmt.Errorf("%w: store state: %w", ErrFailed, err)
+	if err := replace(d.fs, d.path, name, b); err != nil {
+		err = fmt.Errorf("%w: store %s: %w", ErrFailed, name, err)
 		d.mu.Lock()
-		d.err = err
-		d.mu.Unlock()
+		defer d.mu.Unlock()
+		if d.err == nil {
+			d.err = err
+		}
 		return err
 	}
 	return nil

@@ -2,6 +2,7 @@ package datadir
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,21 +52,48 @@ func TestIdentityStaysEpochGrows(t *testing.T) {
 		t.Errorf("second close: %v", err)
 	}
 	d = open(t, fs.Crash(crashfs.None, 1), "")
-	if want := (Identity{first.Incarnation, "a", 2}); d.Identity() != want {
-		t.Errorf("second: %+v, want %+v", d.Identity(), want)
+	id := d.Identity()
+	if id.Incarnation != first.Incarnation || id.Name != "a" || id.Epoch != 2 {
+		t.Errorf("second: %+v after %+v", id, first)
+	}
+}
+
+// Each boot has a word of its own, those of some boots before it with it; a
+// copy goes its own way.
+func TestBoots(t *testing.T) {
+	fs := crashfs.New()
+	var was []string
+	for n := 1; n <= keptBoots+3; n++ {
+		d := open(t, fs, "a")
+		boots := d.Identity().Boots
+		if len(boots) != min(n, keptBoots) || len(boots[0]) != 16 || slices.Contains(boots[1:], boots[0]) || !slices.Equal(boots[1:], was[:len(boots)-1]) {
+			t.Fatalf("boot %d: %v after %v", n, boots, was)
+		}
+		was = boots
+		_ = d.Close()
+	}
+	image := fs.Kill()
+	a, b := open(t, fs, "a").Identity(), open(t, image, "a").Identity()
+	if a.Epoch != b.Epoch || a.Boots[0] == b.Boots[0] || !slices.Equal(a.Boots[1:], b.Boots[1:]) {
+		t.Errorf("a disk %+v and its copy %+v", a, b)
 	}
 }
 
 func TestIncarnationComesFromRand(t *testing.T) {
-	d, err := Open(path, Options{FS: crashfs.New(), Rand: bytes.NewReader(append(make([]byte, 16), "0123456789abcdef"...))})
+	d, err := Open(path, Options{FS: crashfs.New(), Rand: bytes.NewReader(append(make([]byte, 16), "0123456789abcdefthe boot"...))})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := d.Identity().Incarnation; string(got[:]) != "0123456789abcdef" {
 		t.Errorf("drew %v; a zero one must be drawn again", got)
 	}
-	if _, err := Open(path, Options{FS: crashfs.New(), Rand: strings.NewReader("short")}); err == nil {
-		t.Error("a short draw passed")
+	if got := d.Identity().Boots; len(got) != 1 || got[0] != hex.EncodeToString([]byte("the boot")) {
+		t.Errorf("drew %v for the boot", got)
+	}
+	for _, short := range []string{"short", "0123456789abcdef", "0123456789abcdefa boot."} {
+		if _, err := Open(path, Options{FS: crashfs.New(), Rand: strings.NewReader(short)}); err == nil {
+			t.Errorf("the draw %q passed", short)
+		}
 	}
 }
 
@@ -182,13 +212,13 @@ func TestState(t *testing.T) {
 func TestBitFlips(t *testing.T) {
 	fs := crashfs.New()
 	d := open(t, fs, "a")
-	if err := d.SaveState(promised(7)); err != nil {
+	if err := errors.Join(d.SaveState(promised(7)), d.SavePeers(promised(8))); err != nil {
 		t.Fatal(err)
 	}
 	id := d.Identity().Incarnation
 	_ = d.Close()
 	flips := 0
-	for _, name := range []string{path + "/identity", path + "/state"} {
+	for _, name := range []string{path + "/identity", path + "/state", path + "/peers"} {
 		good, err := fs.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -201,11 +231,12 @@ func TestBitFlips(t *testing.T) {
 				t.Fatal(err)
 			}
 			flips++
-			var s promise
-			ok := false
+			var s, p promise
 			d, err := Open(path, Options{FS: img, Name: "a"})
 			if err == nil {
-				ok, err = d.LoadState(&s)
+				_, serr := d.LoadState(&s)
+				_, perr := d.LoadPeers(&p)
+				err = errors.Join(serr, perr)
 			}
 			if err != nil {
 				if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), fmt.Sprintf("%s: bytes 0 to %d:", name, len(bad))) {
@@ -213,8 +244,8 @@ func TestBitFlips(t *testing.T) {
 				}
 				continue
 			}
-			if d.Identity().Incarnation != id || !ok || s != promised(7) {
-				t.Fatalf("%s bit %d: silently %+v, %+v\n%s", name, bit, d.Identity(), s, bad)
+			if d.Identity().Incarnation != id || s != promised(7) || p != promised(8) {
+				t.Fatalf("%s bit %d: silently %+v, %+v, %+v\n%s", name, bit, d.Identity(), s, p, bad)
 			}
 		}
 	}
@@ -227,7 +258,7 @@ func TestGolden(t *testing.T) {
 	if err := fs.MkdirAll(path, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	const identity = `{"format":1,"crc32c":"fbe19f45","body":{"incarnation":"000102030405060708090a0b0c0d0e0f","name":"a","epoch":41,"created":"2026-01-02T03:04:05Z"}}` + "\n"
+	const identity = `{"format":1,"crc32c":"0128d29c","body":{"incarnation":"000102030405060708090a0b0c0d0e0f","name":"a","epoch":41,"boots":["00112233445566ff"],"created":"2026-01-02T03:04:05Z"}}` + "\n"
 	const saved = `{"format":1,"crc32c":"3db3cc36","body":{"Ballot":7}}` + "\n"
 	for name, s := range map[string]string{"identity": identity, "state": saved} {
 		if err := fs.WriteFile(path+"/"+name, []byte(s)); err != nil {
@@ -235,9 +266,9 @@ func TestGolden(t *testing.T) {
 		}
 	}
 	d := open(t, fs, "a")
-	want := Identity{Incarnation: cluster.Incarnation{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, Name: "a", Epoch: 42}
+	want := Identity{Incarnation: cluster.Incarnation{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, Name: "a", Epoch: 42, Boots: d.Identity().Boots}
 	var s state
-	if ok, err := d.LoadState(&s); d.Identity() != want || !ok || err != nil || s.Ballot != 7 {
+	if ok, err := d.LoadState(&s); !reflect.DeepEqual(d.Identity(), want) || !slices.Equal(want.Boots[1:], []string{"00112233445566ff"}) || !ok || err != nil || s.Ballot != 7 {
 		t.Errorf("read %+v, %+v, %v", d.Identity(), s, err)
 	}
 	if err := d.SaveState(s); err != nil {

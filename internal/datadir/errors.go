@@ -18,7 +18,7 @@ var (
 	ErrOtherNode = errors.New("data directory of another node")
 	// ErrDamaged is wrapped when a file of ours can't be believed.
 	ErrDamaged = errors.New("damaged file")
-	// ErrFailed is wrapped by every state operation after one that could not
+	// ErrFailed is wrapped by every use of a document after one that could not
 	// be made durable: what the disk has is known only after the next Open.
 	ErrFailed = errors.New("the data directory failed; fix the disk, then restart the node")
 	// ErrClosed says that the Dir was closed.

@@ -1,6 +1,7 @@
 package datadir
 
 import (
+	"encoding/hex"
 	"fmt"
 	"io"
 	"math"
@@ -16,14 +17,23 @@ type Identity struct {
 	Incarnation cluster.Incarnation
 	Name        string // the member's name; "" until an Open gives one
 	Epoch       uint64 // counts the Opens, 1 for the first
+
+	// Boots are random words, one drawn by each Open, this one's first: that of
+	// Boots[i] made epoch Epoch-i. Two copies of a disk that were both opened
+	// since have drawn different ones. At most keptBoots.
+	Boots []string
 }
+
+// keptBoots is how many Opens back two histories of a disk can be told apart.
+const keptBoots = 16
 
 // record is the body of the identity file.
 type record struct {
 	Incarnation cluster.Incarnation `json:"incarnation"`
 	Name        string              `json:"name"`
 	Epoch       uint64              `json:"epoch"`
-	Created     string              `json:"created"` // RFC 3339, UTC; for people
+	Boots       []string            `json:"boots,omitempty"` // newest first
+	Created     string              `json:"created"`         // RFC 3339, UTC; for people
 }
 
 // draw makes the identity of an empty directory. Nothing is written.
@@ -35,6 +45,17 @@ func draw(random io.Reader, name string) (record, error) {
 		}
 	}
 	return r, nil
+}
+
+// boot counts one more Open.
+func (r *record) boot(random io.Reader) error {
+	var word [8]byte
+	if _, err := io.ReadFull(random, word[:]); err != nil {
+		return fmt.Errorf("draw the word of a boot: %w", err)
+	}
+	r.Epoch++
+	r.Boots = append([]string{hex.EncodeToString(word[:])}, r.Boots[:min(len(r.Boots), keptBoots-1)]...)
+	return nil
 }
 
 // load reads the identity and checks that it is the node's that is to run.

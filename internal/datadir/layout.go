@@ -14,6 +14,7 @@ const (
 	lockFile     = "LOCK"
 	identityFile = "identity"
 	stateFile    = "state"
+	peersFile    = "peers"
 	logDir       = "log"
 	snapshotDir  = "snapshot"
 	machineDir   = "machine"
@@ -35,7 +36,7 @@ func survey(fs vfs.FS, path string) (ours bool, err error) {
 	for _, name := range names {
 		switch name {
 		case lockFile, identityFile + tmpSuffix, "lost+found":
-		case stateFile, logDir, snapshotDir, machineDir:
+		case stateFile, peersFile, logDir, snapshotDir, machineDir:
 			return false, damaged(fs.PathJoin(path, identityFile), fmt.Sprintf("it is missing, though %q is there", name))
 		default:
 			return false, fmt.Errorf("%s is %w: it holds %q and no identity; choose another directory, which may be empty or missing",
