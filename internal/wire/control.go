@@ -131,6 +131,9 @@ type JoinReply struct {
 	Index      uint64              `json:"index,omitempty"` // at which it was applied
 	Leader     cluster.NodeID      `json:"leader,omitempty"`
 	Membership *cluster.Membership `json:"membership,omitempty"` // JoinDone: all members, the leader too
+
+	// Met are the runs that the leader has met: the newcomer was not there.
+	Met map[cluster.NodeID]Run `json:"met,omitempty"`
 }
 
 // ChangeOp is what a membership change does to one member.

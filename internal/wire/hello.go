@@ -48,10 +48,37 @@ type Hello struct {
 	ClusterID cluster.ClusterID `json:"cluster_id"`        // zero: in no cluster yet
 	Self      Identity          `json:"self"`
 	Epoch     uint64            `json:"epoch"`        // boots of this data directory so far
+	Boots     []string          `json:"boots"`        // a random word of each of the last, newest first; not empty
 	To        cluster.NodeID    `json:"to,omitempty"` // whom the dialler believes to speak to; 0: anybody
 	Stage     Stage             `json:"stage"`
 	Seeds     []string          `json:"seeds,omitempty"` // as configured, sorted; nil for a node that only joins
 	Version   string            `json:"version,omitempty"`
+}
+
+// Run is the run that says Hello.
+func (h *Hello) Run() Run {
+	r := Run{Epoch: h.Epoch}
+	if len(h.Boots) > 0 {
+		r.Boot = h.Boots[0]
+	}
+	return r
+}
+
+// Follows says that the run is r or a later one that goes back to it, as far
+// as the Hello tells. One that doesn't runs on an older image of the disk, or
+// on a copy: what was true of r need not be true of it.
+func (h *Hello) Follows(r Run) bool {
+	if h.Epoch < r.Epoch {
+		return false
+	}
+	back := h.Epoch - r.Epoch
+	return back >= uint64(len(h.Boots)) || h.Boots[back] == r.Boot
+}
+
+// Run names one run of a node on its disk.
+type Run struct {
+	Epoch uint64 `json:"epoch"` // boots of the disk so far; an older image counts from there
+	Boot  string `json:"boot"`  // the random word of that boot; copies of a disk draw different ones
 }
 
 // RefusalCode is why a connection was refused; stable, tested, shown by `muster why`.
@@ -67,9 +94,25 @@ const (
 	RefusedRemoved     RefusalCode = "removed"        // tombstoned
 	RefusedNotMember   RefusalCode = "not_a_member"   // the acceptor is in no cluster yet
 	RefusedSelf        RefusalCode = "self"           // a node reached itself
+	RefusedCopy        RefusalCode = "copied_disk"    // a node reached another run of its own disk
+	RefusedRolledBack  RefusalCode = "rolled_back"    // it runs on an older image of its disk, or on a copy: ends it
+	RefusedMoving      RefusalCode = "moving"         // it came to another address; whether it left the old one is being looked into
 	RefusedBusy        RefusalCode = "busy"
 	RefusedMalformed   RefusalCode = "malformed"
 )
+
+// Passing says that the code is a matter of a moment, of which nobody need be
+// told: the acceptor, or the dialler, was admitted just now and has not heard
+// of it yet, or it has moved.
+func (c RefusalCode) Passing() bool { return c == RefusedNotMember || c == RefusedMoving }
+
+// WayOut is what can be done about a member that is refused so.
+func (c RefusalCode) WayOut(member string) string {
+	if c == RefusedRolledBack {
+		return fmt.Sprintf("stop it if it is a copy; else `muster remove %s`, and start it with an empty data directory to join as a new member", member)
+	}
+	return "see that both belong to the same cluster and run the same release"
+}
 
 // Refusal is the acceptor's answer in place of its Hello. It is an error.
 type Refusal struct {

@@ -208,7 +208,7 @@ func TestJSONFrames(t *testing.T) {
 }
 
 func TestOpening(t *testing.T) {
-	hello := Hello{Protocol: Protocol, Cluster: "c", ClusterID: cluster.ClusterID{1}, Self: founder(1), Epoch: 3, Stage: InCluster, Seeds: []string{"a:1"}}
+	hello := Hello{Protocol: Protocol, Cluster: "c", ClusterID: cluster.ClusterID{1}, Self: founder(1), Epoch: 3, Boots: []string{"c", "b"}, Stage: InCluster, Seeds: []string{"a:1"}}
 	var b bytes.Buffer
 	if err := WriteOpening(&b, hello, nil); err != nil {
 		t.Fatal(err)
@@ -226,6 +226,29 @@ func TestOpening(t *testing.T) {
 	}
 	if _, err := ReadOpening(bytes.NewReader(AppendFrame(nil, KindOpening, []byte("{}")))); !errors.Is(err, ErrCorruptFrame) {
 		t.Fatalf("neither: %v", err)
+	}
+}
+
+func TestFollows(t *testing.T) {
+	h := Hello{Epoch: 9, Boots: []string{"nine", "eight", "seven"}}
+	for _, c := range []struct {
+		run  Run
+		want bool
+	}{
+		{Run{9, "nine"}, true},
+		{Run{9, "other"}, false}, // a copy that counts alike
+		{Run{10, "ten"}, false},  // an older image
+		{Run{8, "eight"}, true},
+		{Run{7, "other"}, false}, // a copy that was started more often since
+		{Run{6, "other"}, true},  // too long ago to tell
+		{Run{}, true},
+	} {
+		if got := h.Follows(c.run); got != c.want {
+			t.Errorf("%+v follows %+v: %v, want %v", h.Run(), c.run, got, c.want)
+		}
+	}
+	if !(&Hello{Epoch: 1}).Follows(Run{1, "one"}) || (&Hello{}).Follows(Run{1, "one"}) {
+		t.Error("a Hello without boots goes by its epoch")
 	}
 }
 
