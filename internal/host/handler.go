@@ -32,8 +32,9 @@ func (x *handler) Check(peer wire.Hello, inbound bool) *wire.Refusal {
 func mayMeet(r *wire.Refusal) bool { return r == nil || r.Code == wire.RefusedNotMember }
 
 // Messages hands a batch to the loop.
-func (x *handler) Messages(peer wire.Hello, b *wire.Batch) {
+func (x *handler) Messages(peer wire.Hello, b *wire.Batch) error {
 	x.in.put(func(in *inputs) { in.batches = append(in.batches, inbound{peer.Self.NodeID, b}) })
+	return nil
 }
 
 // Unreachable tells raft that messages were lost.

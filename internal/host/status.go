@@ -119,7 +119,7 @@ func (h *Host) whyLinks(v *member.View) []event.Reason {
 	for _, p := range h.tr.Peers() {
 		switch {
 		case p.Connected:
-		case p.Refusal != nil:
+		case p.Refusal != nil && !p.OwnRefusal:
 			out = append(out, event.Reason{Code: "peer_refuses", Peer: p.ID, Addr: p.Addr,
 				Text:   fmt.Sprintf("%s at %s refuses this node: %s", v.Name(p.ID), p.Addr, p.Refusal.Reason),
 				WayOut: "see that both belong to the same cluster and run the same release"})

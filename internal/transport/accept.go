@@ -184,7 +184,9 @@ func (t *Transport) serveMessages(c *conn, peer wire.Hello) error {
 			if err != nil {
 				return fmt.Errorf("read messages: %w", err)
 			}
-			t.cfg.Handler.Messages(peer, b)
+			if err := t.cfg.Handler.Messages(peer, b); err != nil {
+				return fmt.Errorf("take messages: %w", err)
+			}
 		}
 		// The dialler sees by this that what it sends arrives.
 		if now := time.Now(); now.Sub(answered) >= t.cfg.KeepAlive/2 {

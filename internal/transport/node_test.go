@@ -25,6 +25,7 @@ type node struct {
 	check       func(peer wire.Hello, inbound bool) *wire.Refusal
 	control     func(ctx context.Context, peer wire.Hello, req wire.Request) wire.Response
 	messages    func(peer wire.Hello, b *wire.Batch)
+	takesNone   error // what Messages answers
 	snapshot    func(ctx context.Context, peer wire.Hello, conn net.Conn)
 	got         []uint64 // index of each raft message, in order
 	from        []cluster.NodeID
@@ -53,16 +54,20 @@ func (n *node) Control(ctx context.Context, peer wire.Hello, req wire.Request) w
 	return wire.Response{Probe: &wire.ProbeReply{Known: []string{peer.Self.Name}}}
 }
 
-func (n *node) Messages(peer wire.Hello, b *wire.Batch) {
+func (n *node) Messages(peer wire.Hello, b *wire.Batch) error {
 	if n.messages != nil {
 		n.messages(peer, b)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.takesNone != nil {
+		return n.takesNone
+	}
 	for _, m := range b.Raft {
 		n.got = append(n.got, m.GetIndex())
 		n.from = append(n.from, peer.Self.NodeID)
 	}
+	return nil
 }
 
 func (n *node) Snapshot(ctx context.Context, peer wire.Hello, conn net.Conn) {

@@ -40,7 +40,8 @@ type peer struct {
 	connected bool
 	since     time.Time
 	err       error         // of the last attempt or connection; nil while connected
-	refusal   *wire.Refusal // if err is that
+	refusal   *wire.Refusal // if err is that, by the peer or by this node
+	own       bool          // it is by this node
 	told      string        // the refusal that Refused was last called with
 }
 
@@ -84,7 +85,7 @@ func (p *peer) status() PeerStatus {
 	defer p.mu.Unlock()
 	s := PeerStatus{
 		ID: p.id, Addr: p.addr, Connected: p.connected, Since: p.since,
-		QueueBytes: p.queue.bytes, Dropped: p.queue.dropped, Refusal: p.refusal,
+		QueueBytes: p.queue.bytes, Dropped: p.queue.dropped, Refusal: p.refusal, OwnRefusal: p.own,
 	}
 	if p.err != nil {
 		s.Err = strings.TrimPrefix(p.err.Error(), p.addr+": ")
@@ -121,7 +122,7 @@ func (p *peer) run() {
 // up notes that there is a connection.
 func (p *peer) up() {
 	p.mu.Lock()
-	p.connected, p.since, p.err, p.refusal, p.told = true, time.Now(), nil, nil, ""
+	p.connected, p.since, p.err, p.refusal, p.own, p.told = true, time.Now(), nil, nil, false, ""
 	p.mu.Unlock()
 	p.t.cfg.Logger.Debug("connected to peer", "peer", p.id.String(), "addr", p.address())
 }
@@ -129,20 +130,17 @@ func (p *peer) up() {
 // down notes why there is none, drops what has waited too long, and tells.
 func (p *peer) down(addr string, err error) {
 	now := time.Now()
-	var refusal *wire.Refusal
-	var own *OwnRefusal
-	if errors.As(err, &refusal) && errors.As(err, &own) {
-		refusal = nil
-	}
+	refusal, _ := errors.AsType[*wire.Refusal](err)
+	_, own := errors.AsType[*OwnRefusal](err)
 	p.mu.Lock()
 	broke := p.connected
 	if broke {
 		p.since = now
 	}
-	p.connected, p.err, p.refusal = false, err, refusal
+	p.connected, p.err, p.refusal, p.own = false, err, refusal, own
 	expired := p.queue.expire(now.Add(-p.t.cfg.MaxQueueAge))
 	waiting := p.queue.bytes > 0
-	news := refusal != nil && refusal.Error() != p.told
+	news := refusal != nil && !own && refusal.Error() != p.told
 	if news {
 		p.told = refusal.Error()
 	}

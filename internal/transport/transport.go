@@ -37,8 +37,9 @@ type Handler interface {
 
 	// Messages takes what one frame held, in order for each connection. It is
 	// called by the connection's reader and must not block for long: the
-	// peer takes silence for a broken connection.
-	Messages(peer wire.Hello, b *wire.Batch)
+	// peer takes silence for a broken connection. An error ends the connection:
+	// when the peer dials again, Check tells it why not.
+	Messages(peer wire.Hello, b *wire.Batch) error
 
 	// Snapshot speaks package snapshot's protocol on conn and returns when
 	// done. ctx ends, and conn is closed, when the transport closes. The
@@ -215,6 +216,7 @@ type PeerStatus struct {
 	Dropped    uint64        // batches dropped since it became a peer
 	Err        string        // why there is no connection to Addr, or why the last one ended; empty while connected
 	Refusal    *wire.Refusal // set when the reason is that the peer refused this node
+	OwnRefusal bool          // Refusal is this node's, of the peer
 }
 
 // Peers lists the peers, sorted by ID.

@@ -457,6 +457,35 @@ func TestSetPeers(t *testing.T) {
 	})
 }
 
+// A peer whose messages the node takes no more is cut off, and hears why when it
+// dials again.
+func TestMessagesNotTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemory()
+		a, b, _, tb := pair(t, m)
+		time.Sleep(time.Second)
+		no := &wire.Refusal{Code: wire.RefusedRolledBack, Reason: "a later run was met"}
+		a.mu.Lock()
+		a.takesNone = no
+		a.mu.Unlock()
+		a.setCheck(func(_ wire.Hello, inbound bool) *wire.Refusal {
+			if inbound {
+				return no
+			}
+			return nil
+		})
+		time.Sleep(time.Minute)
+		if rs := b.refusals(); len(rs) > 0 {
+			t.Fatalf("it said nothing, and was refused: %v", rs)
+		}
+		tb.Send(1, numbered(1, 1))
+		time.Sleep(3 * time.Second)
+		if rs := b.refusals(); len(rs) != 1 || rs[0].Code != wire.RefusedRolledBack || len(a.received()) != 0 {
+			t.Errorf("refusals %v, taken %v", rs, a.received())
+		}
+	})
+}
+
 // Close returns, and leaves nothing behind, whatever goes on. synctest itself
 // fails a bubble in which a goroutine stays.
 func TestCloseAtAnyMoment(t *testing.T) {
