@@ -24,6 +24,15 @@ type Effects struct {
 	TakeSnapshot bool               // a follower needs an image newer than the newest
 	Members      bool               // the membership has changed
 	Removed      *cluster.Tombstone // this member is out, for good
+	Forgot       *Forgot            // this member must end: its disk is not what it was
+}
+
+// Forgot says that the leader has this member's word for entries that its log
+// doesn't hold.
+type Forgot struct {
+	Leader cluster.NodeID
+	Acked  uint64 // through this index
+	Last   uint64 // of the log
 }
 
 // Outgoing is one batch for one peer.

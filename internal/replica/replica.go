@@ -183,6 +183,11 @@ func (r *Replica) Step(m *raftpb.Message) {
 		// apply to it the older changes that are still at the applier.
 		r.held = m
 		return
+	case m.GetType() == raftpb.MsgHeartbeat && m.GetTerm() >= r.basic.GetTerm() && m.GetCommit() > r.last:
+		// A leader tells no higher commit index than this member has acknowledged
+		// in its term. Raft would panic, and take the program with it.
+		r.out.Forgot = &Forgot{Leader: cluster.NodeID(m.GetFrom()), Acked: m.GetCommit(), Last: r.last}
+		return
 	}
 	r.heard(cluster.NodeID(m.GetFrom()))
 	// An error here means a message that no longer matters: a response of a

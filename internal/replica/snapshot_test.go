@@ -116,6 +116,35 @@ func TestCommitBehindSnapshotAtRestart(t *testing.T) {
 	}
 }
 
+// A log that lacks what the member has acknowledged, because its disk was put
+// back to an older image: the leader knows, and the member ends.
+func TestLogWentBackwards(t *testing.T) {
+	w := newWorld(t, 12, 3, 3)
+	l := w.elect(1)
+	n := w.nodes[3]
+	n.crash()
+	image, hs := slices.Clone(n.log.entries), n.log.hs
+	n.start()
+	for range 5 {
+		l.proposeBytes([]byte("x"))
+		w.settle()
+	}
+	w.ticks(1)
+	acked := n.rep.last
+	n.crash()
+	n.log.entries, n.log.hs, n.log.synced = image, hs, hs
+	n.start()
+	w.ticks(2)
+	if x := n.seen.forgot; x == nil || *x != (Forgot{Leader: l.self.ID, Acked: acked, Last: uint64(genesis + len(image))}) || n.up() {
+		t.Fatalf("it says %+v\n%s", x, w)
+	}
+	l.proposeBytes([]byte("y"))
+	w.settle()
+	if l.rep.basic.GetCommit() != acked+1 {
+		t.Errorf("committed %d, want %d", l.rep.basic.GetCommit(), acked+1)
+	}
+}
+
 // A snapshot that doesn't arrive is sent again.
 func TestLostSnapshotIsSentAgain(t *testing.T) {
 	w := newWorld(t, 6, 3, 3)

@@ -64,6 +64,7 @@ type seenEffects struct {
 	events  []event.Event
 	reads   map[uint64]uint64 // index by token
 	answers map[uint64]wire.ChangeReply
+	forgot  *Forgot
 }
 
 const genesis = 1 // index and term of the founders' empty image
@@ -178,6 +179,11 @@ func (n *node) drain() {
 	}
 	if e.Removed != nil {
 		n.gone = e.Removed
+		n.crash()
+		return
+	}
+	if e.Forgot != nil {
+		n.seen.forgot = e.Forgot
 		n.crash()
 		return
 	}
