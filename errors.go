@@ -42,8 +42,15 @@ var (
 	ErrConfig = errors.New("configuration")
 
 	// ErrData: the data directory is refused: in use, of another node, not
-	// muster's, damaged or incomplete. Nothing in it was changed.
+	// muster's, damaged or incomplete, or it is ErrRolledBack. What it holds was
+	// not changed.
 	ErrData = errors.New("data directory refused")
+
+	// ErrRolledBack: other members have met a later run of this node's disk, so
+	// that this is an older image of it, or a copy. What the member had
+	// acknowledged may be missing: it is not trusted, and it is noted in the
+	// directory that it can't be used again. Such an error is an ErrData, too.
+	ErrRolledBack = host.ErrRolledBack
 
 	// ErrDisk: a write or sync failed, for a full disk for instance. The node
 	// has stopped; what was acknowledged before is kept.
@@ -60,7 +67,8 @@ func sorted(err error) error {
 	case err == nil, errors.Is(err, ErrRemoved), errors.Is(err, ErrData), errors.Is(err, ErrDisk):
 		return err
 	case errors.As(err, &corrupt), errors.Is(err, host.ErrCorrupt), errors.Is(err, snapshot.ErrDamaged), errors.Is(err, snapshot.ErrInvalid),
-		errors.Is(err, datadir.ErrInUse), errors.Is(err, datadir.ErrForeign), errors.Is(err, datadir.ErrOtherNode), errors.Is(err, datadir.ErrDamaged):
+		errors.Is(err, datadir.ErrInUse), errors.Is(err, datadir.ErrForeign), errors.Is(err, datadir.ErrOtherNode), errors.Is(err, datadir.ErrDamaged),
+		errors.Is(err, ErrRolledBack):
 		return fmt.Errorf("%w: %w", ErrData, err)
 	case errors.Is(err, raftlog.ErrFailed), errors.Is(err, datadir.ErrFailed), errors.Is(err, snapshot.ErrStorage), errors.Is(err, snapshot.ErrNoSpace), vfs.IsNoSpaceError(err):
 		return fmt.Errorf("%w: %w", ErrDisk, err)

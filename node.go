@@ -72,7 +72,7 @@ func (n *Node) Close() error { return n.host.Close() }
 func (n *Node) Done() <-chan struct{} { return n.host.Done() }
 
 // Err is nil while the node runs and after Close; else why it stopped by
-// itself: ErrRemoved, ErrDisk, ErrData, or what its machine failed with.
+// itself: ErrRemoved, ErrRolledBack, ErrDisk, ErrData, or what its machine failed with.
 func (n *Node) Err() error { return sorted(n.host.Err()) }
 
 // PeerAddr is the address that peers reach this node at, with the port that

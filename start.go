@@ -29,7 +29,7 @@ const Version = "0.1.0"
 // only. On an error nothing is left behind.
 //
 // The machine is opened here, driven until Close, and closed by it. Errors:
-// ErrConfig, ErrData, ErrDisk, ErrRemoved, and what the network says.
+// ErrConfig, ErrData, ErrRolledBack, ErrDisk, ErrRemoved, and what the network says.
 func Start(ctx context.Context, cfg Config, machine statemachine.Machine) (*Node, error) {
 	if err := configError(cfg.faults()); err != nil {
 		return nil, err
@@ -116,7 +116,7 @@ func (s *starting) open(dir *datadir.Dir) (host.Config, error) {
 	nonce := make([]byte, 16)
 	_, _ = rand.Read(nonce) // never fails: crypto/rand ends the program instead
 	return host.Config{Config: member.Config{
-		Epoch: dir.Identity().Epoch, Cluster: cfg.Cluster, Mode: mode(cfg), Seeds: cfg.Seeds, Nonce: nonce, Version: Version,
+		Epoch: dir.Identity().Epoch, Boots: dir.Identity().Boots, Cluster: cfg.Cluster, Mode: mode(cfg), Seeds: cfg.Seeds, Nonce: nonce, Version: Version,
 		Heartbeat: cfg.HeartbeatInterval, ElectionTicks: int(cfg.ElectionTimeout / cfg.HeartbeatInterval),
 		Policy:           roster.Policy{TargetVoters: cfg.TargetVoters},
 		SnapshotLogBytes: cfg.SnapshotLogBytes, MaxPendingBytes: cfg.MaxPendingBytes,

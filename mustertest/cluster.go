@@ -213,6 +213,31 @@ func (c *Cluster) Wipe(name string) {
 	}
 }
 
+// Backup copies the data directory of a member, which may run, and returns
+// where the copy is.
+func (c *Cluster) Backup(name string) (image string) {
+	c.t.Helper()
+	image, err := os.MkdirTemp(c.dir, "image-of-"+name+"-")
+	if err == nil {
+		err = copyStill(c.Dir(name), image)
+	}
+	if err != nil {
+		c.t.Fatalf("back up %s: %v", name, err)
+	}
+	return image
+}
+
+// Restore crashes a member if it runs, and puts a copy of an image in the place
+// of its data directory. It may be another member's image: then Options.Config
+// has to give it that one's name, and it is a clone of it at another address.
+func (c *Cluster) Restore(name, image string) {
+	c.t.Helper()
+	c.Wipe(name)
+	if err := copyStill(image, c.Dir(name)); err != nil {
+		c.t.Fatalf("restore %s: %v", name, err)
+	}
+}
+
 func (c *Cluster) end(names []string, how func(*Member) error) {
 	c.t.Helper()
 	if len(names) == 0 {

@@ -14,6 +14,7 @@ var (
 	ErrNotMember      = errors.New("not a member of a cluster yet")
 	ErrRefused        = errors.New("refused")
 	ErrRemoved        = member.ErrRemoved
+	ErrRolledBack     = member.ErrRolledBack
 	ErrStopped        = errors.New("the node has stopped")
 	ErrTooLarge       = errors.New("command too large")
 )

@@ -19,20 +19,20 @@ func (x *handler) Hello() wire.Hello { return x.live.view.Load().Hello() }
 func (x *handler) Check(peer wire.Hello, inbound bool) *wire.Refusal {
 	h, v := (*Host)(x), x.live.view.Load()
 	r := v.Judge(peer, inbound)
-	if mayMeet(r) && v.Moved(peer) {
+	if v.News(peer, r) {
 		h.call(func() { h.m.Met(peer) })
 	}
-	if r != nil && r.Code != wire.RefusedSelf && r.Code != wire.RefusedNotMember {
+	if r != nil && r.Code != wire.RefusedSelf && !r.Code.Passing() {
 		h.peerRefused(peer.Self.NodeID, peer.Self.PeerAddr, r, false)
 	}
 	return r
 }
 
-// mayMeet says whether the address of a peer that was judged so is of use.
-func mayMeet(r *wire.Refusal) bool { return r == nil || r.Code == wire.RefusedNotMember }
-
 // Messages hands a batch to the loop.
 func (x *handler) Messages(peer wire.Hello, b *wire.Batch) error {
+	if r := x.live.view.Load().RolledBack(peer); r != nil {
+		return r
+	}
 	x.in.put(func(in *inputs) { in.batches = append(in.batches, inbound{peer.Self.NodeID, b}) })
 	return nil
 }
@@ -46,8 +46,8 @@ func (x *handler) Unreachable(id cluster.NodeID) {
 // Refused hears that a peer wants nothing of this node.
 func (x *handler) Refused(id cluster.NodeID, addr string, r *wire.Refusal) {
 	h := (*Host)(x)
-	if r.Code == wire.RefusedNotMember {
-		return // it was admitted just now and has not heard of it yet
+	if r.Code.Passing() {
+		return
 	}
 	h.peerRefused(id, addr, r, true)
 	h.call(func() { h.m.Refused(r) })

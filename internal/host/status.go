@@ -119,10 +119,14 @@ func (h *Host) whyLinks(v *member.View) []event.Reason {
 	for _, p := range h.tr.Peers() {
 		switch {
 		case p.Connected:
+		case p.OwnRefusal && p.Refusal.Code == wire.RefusedRolledBack:
+			out = append(out, event.Reason{Code: "peer_rolled_back", Peer: p.ID, Addr: p.Addr,
+				Text:   fmt.Sprintf("%s at %s is not trusted: %s", v.Name(p.ID), p.Addr, p.Refusal.Reason),
+				WayOut: p.Refusal.Code.WayOut(v.Name(p.ID))})
 		case p.Refusal != nil && !p.OwnRefusal:
 			out = append(out, event.Reason{Code: "peer_refuses", Peer: p.ID, Addr: p.Addr,
 				Text:   fmt.Sprintf("%s at %s refuses this node: %s", v.Name(p.ID), p.Addr, p.Refusal.Reason),
-				WayOut: "see that both belong to the same cluster and run the same release"})
+				WayOut: p.Refusal.Code.WayOut(v.Name(p.ID))})
 		case p.Err != "":
 			out = append(out, event.Reason{Code: "peer_unreachable", Peer: p.ID, Addr: p.Addr,
 				Text:   fmt.Sprintf("%s at %s can't be reached: %s", v.Name(p.ID), p.Addr, p.Err),

@@ -3,6 +3,7 @@ package member
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/internal/wire"
@@ -11,9 +12,12 @@ import (
 // Control answers one request of a peer that was let in. reply is called once,
 // or never when the node ends.
 func (m *Member) Control(peer wire.Hello, req wire.Request, reply func(wire.Response)) {
+	code, why := m.view.judgeRun(peer)
 	switch {
 	case m.failed:
 		reply(wire.Response{Nack: &wire.Nack{Code: "stopped", Reason: "the node is stopping"}})
+	case code != "" && req.Probe == nil:
+		reply(wire.Response{Nack: &wire.Nack{Code: string(code), Reason: why}})
 	case req.Join != nil:
 		m.admit(peer, *req.Join, func(r wire.JoinReply) { reply(wire.Response{Join: &r}) })
 	case req.Change != nil:
@@ -87,7 +91,7 @@ func (m *Member) addLearner(j wire.Join, reply func(wire.JoinReply)) {
 			out.Status = wire.JoinRefused
 		case wire.ChangeApplied:
 			all := m.membership()
-			out.Status, out.Membership = wire.JoinDone, &all
+			out.Status, out.Membership, out.Met = wire.JoinDone, &all, m.met.known.runs()
 		default:
 			out.Status = wire.JoinPending
 		}
@@ -98,7 +102,7 @@ func (m *Member) addLearner(j wire.Join, reply func(wire.JoinReply)) {
 // dialBack makes sure that the advertised address reaches the very node that
 // gave it; else done is told the reason why not.
 func (m *Member) dialBack(id wire.Identity, done func(why string)) {
-	m.body.Call(id.PeerAddr, 0, wire.Request{Probe: &wire.Probe{}}, CallPatience/2, func(_ wire.Response, hello wire.Hello, err error) {
+	m.call(id.PeerAddr, 0, wire.Request{Probe: &wire.Probe{}}, CallPatience/2, func(_ wire.Response, hello wire.Hello, err error) {
 		switch {
 		case err != nil:
 			done(fmt.Sprintf("the leader can't reach it at %s, the address that it advertises: %v", id.PeerAddr, err))
@@ -119,5 +123,15 @@ func (m *Member) askLeader(req wire.Request, done func(wire.Response, error)) {
 		done(wire.Response{}, errNoAddress)
 		return
 	}
-	m.body.Call(m.view.Addr(leader), leader.ID, req, CallPatience, func(resp wire.Response, _ wire.Hello, err error) { done(resp, err) })
+	m.call(m.view.Addr(leader), leader.ID, req, CallPatience, func(resp wire.Response, _ wire.Hello, err error) { done(resp, err) })
+}
+
+// call is the body's Call. A refusal that ends this node does so first.
+func (m *Member) call(addr string, to cluster.NodeID, req wire.Request, patience time.Duration, done func(wire.Response, wire.Hello, error)) {
+	m.body.Call(addr, to, req, patience, func(resp wire.Response, hello wire.Hello, err error) {
+		if r, ok := errors.AsType[*wire.Refusal](err); ok {
+			m.Refused(r)
+		}
+		done(resp, hello, err)
+	})
 }

@@ -23,10 +23,13 @@ type Disk struct {
 	Opened    uint64 // what Machine.Open returned
 }
 
-// StateStore keeps a node's durable state: how it came to its cluster.
+// StateStore keeps two documents: how the node came to its cluster, and what
+// runs of others it has met. They may be saved at the same time.
 type StateStore interface {
 	LoadState(v any) (bool, error) // false: never saved
 	SaveState(v any) error         // durable on return
+	LoadPeers(v any) (bool, error)
+	SavePeers(v any) error
 }
 
 // State is the durable document of a node.
@@ -37,6 +40,22 @@ type State struct {
 	// Hint is the membership that the node was admitted with: addresses to
 	// expect messages from until the first snapshot has come.
 	Hint *cluster.Membership `json:"hint,omitempty"`
+	// RolledBack is who has told this node that its disk is an older image or a
+	// copy, and how: it can't be used again.
+	RolledBack string `json:"rolled_back,omitempty"`
+}
+
+// load reads both documents.
+func (m *Member) load() error {
+	if _, err := m.disk.State.LoadState(&m.state); err != nil {
+		return err
+	}
+	var peers peersDoc
+	if _, err := m.disk.State.LoadPeers(&peers); err != nil {
+		return err
+	}
+	m.met.saved, m.met.known = peers.Met, acquainted(peers.Met)
+	return nil
 }
 
 // save makes the state durable; false ends the member.

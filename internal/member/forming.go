@@ -19,6 +19,9 @@ func (m *Member) driveForming() {
 		next.Durable = *eff.Save
 		if eff.Outcome != nil && eff.Outcome.Joined != nil {
 			next.Hint = eff.Outcome.Joined.Membership
+			if !m.inherit(eff.Outcome.Joined.Met) {
+				return
+			}
 		}
 		if !m.save(next) {
 			return
@@ -44,16 +47,10 @@ func (m *Member) driveForming() {
 
 // ask puts a question of the former to whoever is at an address.
 func (m *Member) ask(c formation.Call) {
-	m.body.Call(c.Addr, 0, c.Request, CallPatience, func(resp wire.Response, hello wire.Hello, err error) {
-		if m.former == nil {
-			return
-		}
+	m.call(c.Addr, 0, c.Request, CallPatience, func(resp wire.Response, hello wire.Hello, err error) {
 		var refusal *wire.Refusal
 		switch {
-		case errors.As(err, &refusal) && m.saysRemoved(refusal):
-			// It was admitted, and removed before it came to know of either.
-			m.state.ClusterID = refusal.Member
-			m.removed(refusal.Index)
+		case m.failed || m.former == nil:
 		case errors.As(err, &refusal):
 			m.former.Failed(c.Addr, refusal, err.Error())
 		case err != nil:

@@ -11,7 +11,7 @@ import (
 func (v *View) Hello() wire.Hello {
 	h := wire.Hello{
 		Protocol: wire.Protocol, Cluster: v.cfg.Cluster, ClusterID: v.Status.ClusterID,
-		Self: v.cfg.Self, Epoch: v.cfg.Epoch, Stage: v.Stage, Version: v.cfg.Version,
+		Self: v.cfg.Self, Epoch: v.cfg.Epoch, Boots: v.cfg.Boots, Stage: v.Stage, Version: v.cfg.Version,
 	}
 	if h.Stage == wire.Blank || h.Stage == wire.Promised || h.Stage == wire.Accepted {
 		h.ClusterID = cluster.ClusterID{}
@@ -37,6 +37,9 @@ func (v *View) judge(peer wire.Hello, inbound bool) (wire.RefusalCode, string, u
 	switch {
 	case peer.Protocol != wire.Protocol:
 		return wire.RefusedProtocol, fmt.Sprintf("it speaks protocol version %d, this node version %d: run the same release on both", peer.Protocol, wire.Protocol), 0
+	case peer.Self.Incarnation == self.Incarnation && len(v.cfg.Boots) > 0 && peer.Run() != v.run():
+		return wire.RefusedCopy, fmt.Sprintf("it runs on the disk of this node, or on a copy of it: it is %s at %s with epoch %d, this one at %s with epoch %d; stop the copy, and start it with an empty data directory",
+			peer.Self.Name, peer.Self.PeerAddr, peer.Epoch, self.PeerAddr, v.cfg.Epoch), 0
 	case peer.Self.Incarnation == self.Incarnation:
 		return wire.RefusedSelf, "this is the same node", 0
 	case peer.Cluster != v.cfg.Cluster:
@@ -59,6 +62,9 @@ func (v *View) judge(peer wire.Hello, inbound bool) (wire.RefusalCode, string, u
 	if !peer.ClusterID.IsZero() && peer.ClusterID != mine {
 		return wire.RefusedClusterID, fmt.Sprintf("it belongs to cluster %s, this node to %s: two clusters with the name %q can't be merged", peer.ClusterID, mine, v.cfg.Cluster), 0
 	}
+	if code, why := v.judgeRun(peer); code != "" && (code != wire.RefusedMoving || !inbound || peer.Purpose != wire.ForControl) {
+		return code, why, 0
+	}
 	if inbound && peer.ClusterID.IsZero() && peer.Purpose != wire.ForControl {
 		return wire.RefusedUnknown, "it is in no cluster yet and may only ask to join", 0
 	}
@@ -68,12 +74,17 @@ func (v *View) judge(peer wire.Hello, inbound bool) (wire.RefusalCode, string, u
 	return "", "", 0
 }
 
-// Moved says that the peer's address is news, whatever Judge said of it. It is
-// for a member that came from another address than is known. It is for one that
-// isn't known at all: a member that was away while others joined may be the last
-// to hear of its own leader, and must be able to answer it. And a node that is in
-// no cluster yet may have been admitted without having heard of it.
-func (v *View) Moved(peer wire.Hello) bool {
+// News says that a peer that Judge answered so is to be [Member.Met].
+func (v *View) News(peer wire.Hello, r *wire.Refusal) bool {
+	return (r == nil || r.Code.Passing()) && (v.moved(peer) || v.newRun(peer))
+}
+
+// moved says that the peer's address is news. It is for a member that came from
+// another address than is known. It is for one that isn't known at all: a member
+// that was away while others joined may be the last to hear of its own leader,
+// and must be able to answer it. And a node that is in no cluster yet may have
+// been admitted without having heard of it.
+func (v *View) moved(peer wire.Hello) bool {
 	id, addr := peer.Self.NodeID, peer.Self.PeerAddr
 	if !v.InCluster() {
 		return peer.Cluster == v.cfg.Cluster && !peer.ClusterID.IsZero() && peer.Self.Incarnation != v.cfg.Self.Incarnation
@@ -91,15 +102,33 @@ func (v *View) Moved(peer wire.Hello) bool {
 // maxHints bounds the addresses that are known from Hellos alone.
 const maxHints = 256
 
-// Met notes the address of a peer that has Moved.
+// Met notes the address and the run of a peer that is News.
 func (m *Member) Met(peer wire.Hello) {
 	switch {
-	case !m.view.Moved(peer):
 	case m.former != nil:
-		m.former.Met(peer)
+		if m.view.moved(peer) {
+			m.former.Met(peer)
+		}
 	case m.rep != nil:
-		m.hints[peer.Self.NodeID] = peer.Self.PeerAddr
-		m.setPeers()
-		m.publish()
+		m.metAsMember(peer)
 	}
+}
+
+func (m *Member) metAsMember(peer wire.Hello) {
+	moved, newRun := m.view.moved(peer), m.view.newRun(peer)
+	switch code, _ := m.view.judgeRun(peer); {
+	case code == wire.RefusedMoving:
+		m.challenge(peer)
+		return
+	case code != "" || !moved && !newRun:
+		return // it is news no more
+	}
+	if moved {
+		m.hints[peer.Self.NodeID] = peer.Self.PeerAddr
+	}
+	if newRun {
+		m.meet(peer)
+	}
+	m.setPeers()
+	m.publish()
 }

@@ -23,13 +23,17 @@ var (
 	// ErrCorrupt says that something on disk is damaged or missing; the text
 	// says what, and the way out.
 	ErrCorrupt = errors.New("data directory damaged")
+
+	// ErrRolledBack: the other members have met a later run of this node's disk.
+	ErrRolledBack = errors.New("this node runs on an older image of its disk, or on a copy")
 )
 
 // Config of a member. Everything in it is open and checked.
 type Config struct {
 	Self    wire.Identity
-	Epoch   uint64 // boots of the data directory
-	Cluster string // name
+	Epoch   uint64   // boots of the data directory
+	Boots   []string // a random word of each of the last boots, newest first; not empty
+	Cluster string   // name
 	Mode    formation.Mode
 	Seeds   []string
 	Nonce   []byte // 16 random bytes
@@ -60,7 +64,8 @@ type Member struct {
 	token   uint64
 	ticks   uint64
 	hints   map[cluster.NodeID]string // addresses from Hellos, newer than the membership's
-	asking  bool                      // an announcement of this member's own is on its way
+	met     meetings
+	asking  bool // an announcement of this member's own is on its way
 	images  images
 	writing int               // appends at the writer
 	commit  *raftpb.HardState // not written yet, since only its commit index is new
@@ -69,19 +74,22 @@ type Member struct {
 }
 
 // New takes up the node's life where it stopped. Nothing leaves it before the
-// first [Member.Drive]. Errors: [ErrRemoved], [ErrCorrupt], and what the disk says.
+// first [Member.Drive]. Errors: [ErrRemoved], [ErrRolledBack], [ErrCorrupt], and what the disk says.
 func New(cfg Config, body Body) (*Member, error) {
 	m := &Member{
 		cfg: cfg, disk: cfg.Disk, body: body,
 		asked: map[uint64]func(wire.ChangeReply){}, replies: map[uint64]func(wire.Response){},
-		hints: map[cluster.NodeID]string{},
+		hints: map[cluster.NodeID]string{}, met: meetings{asking: map[cluster.NodeID]bool{}},
 	}
-	if _, err := m.disk.State.LoadState(&m.state); err != nil {
+	if err := m.load(); err != nil {
 		return nil, err
 	}
 	if m.state.Stage == wire.Removed {
 		return nil, fmt.Errorf("%w (at index %d of cluster %s): its data directory can't be used again; start with an empty one to join as a new member",
 			ErrRemoved, m.state.Tombstone, m.state.ClusterID)
+	}
+	if m.state.RolledBack != "" {
+		return nil, fmt.Errorf("%w: %s", ErrRolledBack, m.state.RolledBack)
 	}
 	if m.state.Stage == wire.InCluster {
 		if err := m.becomeMember(); err != nil {
@@ -168,17 +176,20 @@ func (m *Member) Unreachable(id cluster.NodeID) {
 }
 
 // Refused hears that a member wants nothing of this node. One that says that
-// this node was removed ends it.
+// this node was removed, or that its disk is not what it was, ends it; so it may
+// be while the node has not heard yet that it is a member.
 func (m *Member) Refused(r *wire.Refusal) {
-	if m.saysRemoved(r) && r.Member == m.state.ClusterID && m.rep != nil {
-		m.removed(r.Index)
+	mine := m.state.ClusterID
+	if r.From.Incarnation == m.cfg.Self.Incarnation || r.Member.IsZero() || !mine.IsZero() && r.Member != mine {
+		return // this node's own refusal, or none of a member's
 	}
-}
-
-// saysRemoved says whether a peer's refusal, and not this node's own, is that
-// this node was removed.
-func (m *Member) saysRemoved(r *wire.Refusal) bool {
-	return r.Code == wire.RefusedRemoved && r.From.Incarnation != m.cfg.Self.Incarnation
+	switch r.Code {
+	case wire.RefusedRemoved:
+		m.state.ClusterID = r.Member
+		m.removed(r.Index)
+	case wire.RefusedRolledBack:
+		m.rolledBack(fmt.Sprintf("%s at %s says: %s", r.From.Name, r.From.PeerAddr, r.Reason))
+	}
 }
 
 // Propose, Withdraw, Read and WithdrawRead are the replica's; the node is InCluster.
@@ -252,6 +263,9 @@ func (m *Member) carryOut(eff replica.Effects) (more bool) {
 	if eff.Removed != nil {
 		m.removed(eff.Removed.Index)
 	}
+	if x := eff.Forgot; x != nil {
+		m.rolledBack(fmt.Sprintf("the leader %s has its word for entries up to index %d, but its log ends at %d", m.view.Name(x.Leader), x.Acked, x.Last))
+	}
 	m.follow(eff.Members || len(eff.Events) > 0, eff.Members)
 	return more
 }
@@ -298,6 +312,20 @@ func (m *Member) removed(index uint64) {
 	next.Stage, next.Tombstone = wire.Removed, index
 	if m.save(next) {
 		m.fail(fmt.Errorf("%w at index %d", ErrRemoved, index))
+	}
+}
+
+// rolledBack ends a member whose disk must not be trusted. It is noted there,
+// lest the epoch grow by restarts until it is beyond what others have met.
+// Nothing else on the disk changes.
+func (m *Member) rolledBack(reason string) {
+	if m.failed {
+		return
+	}
+	next := m.state
+	next.RolledBack = reason + "; " + wire.RefusedRolledBack.WayOut(m.cfg.Self.Name)
+	if m.save(next) {
+		m.fail(fmt.Errorf("%w: %s", ErrRolledBack, next.RolledBack))
 	}
 }
 

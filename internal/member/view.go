@@ -19,7 +19,11 @@ type View struct {
 
 	cfg   *Config
 	hints map[cluster.NodeID]string
+	known acquaintances
 }
+
+// run is this node's own.
+func (v *View) run() wire.Run { return wire.Run{Epoch: v.cfg.Epoch, Boot: v.cfg.Boots[0]} }
 
 // InCluster says that the node is a member.
 func (v *View) InCluster() bool { return v.Stage == wire.InCluster }
@@ -71,6 +75,7 @@ func (m *Member) publish() {
 		for id, a := range m.hints {
 			v.hints[id] = a
 		}
+		v.known = m.met.known
 		if len(v.Status.Members) == 0 { // admitted, but no snapshot yet
 			for _, mem := range v.Membership.Members {
 				v.Status.Members = append(v.Status.Members, cluster.MemberStatus{Member: mem})
@@ -109,6 +114,7 @@ func (m *Member) setPeers() {
 		}
 		peers[id] = addr
 	}
+	m.forgetRemoved(all)
 	m.body.SetPeers(peers)
 }
 

@@ -16,7 +16,8 @@ type link struct {
 	from    *process
 	to      cluster.NodeID
 	addr    string
-	far     *process // nil: not connected
+	far     *process   // nil: not connected
+	hello   wire.Hello // that it was connected with
 	dialing bool
 	dying   bool // it will break
 	gone    bool
@@ -98,7 +99,7 @@ func (l *link) dial(d instant) {
 			l.failed(err)
 			return
 		}
-		l.far, l.tries, l.told, l.dying = far, 0, "", false
+		l.far, l.hello, l.tries, l.told, l.dying = far, l.from.view.Hello(), 0, "", false
 		queue := l.queue
 		l.queue = nil
 		for _, k := range queue {
@@ -118,7 +119,7 @@ func (l *link) failed(err error) {
 	if errors.As(err, &refusal) && !errors.As(err, &own) && refusal.Error() != l.told {
 		l.told = refusal.Error()
 		l.from.input("refused", 0, func() {
-			if refusal.Code != wire.RefusedNotMember {
+			if !refusal.Code.Passing() {
 				l.from.m.Refused(refusal)
 			}
 		})
@@ -201,8 +202,14 @@ func (w *World) hear(from, to string, b *wire.Batch) {
 }
 
 func (l *link) arrive(far *process, k packet, d instant) {
-	from, to := l.from.self, l.to
+	from, to, hello := l.from.self, l.to, l.hello
 	far.input("message", d, func() {
+		if far.view.RolledBack(hello) != nil {
+			if l.far == far {
+				l.hangUp()
+			}
+			return
+		}
 		l.x.w.truth.arrived(far, from, to, k.clusterID)
 		b, err := wire.DecodeBatch(k.bytes)
 		if err != nil {

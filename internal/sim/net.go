@@ -98,10 +98,10 @@ func (x *network) greet(p *process, addr string, to cluster.NodeID, purpose wire
 // judge lets a peer in, or says why not.
 func (p *process) judge(peer wire.Hello, inbound bool) *wire.Refusal {
 	r := p.view.Judge(peer, inbound)
-	if (r == nil || r.Code == wire.RefusedNotMember) && p.view.Moved(peer) {
+	if p.view.News(peer, r) {
 		p.input("met", 0, func() { p.m.Met(peer) })
 	}
-	if r != nil && r.Code != wire.RefusedSelf && r.Code != wire.RefusedNotMember {
+	if r != nil && r.Code != wire.RefusedSelf && !r.Code.Passing() {
 		p.node.w.sometimes("a peer was refused: " + string(r.Code))
 	}
 	return r
@@ -137,9 +137,9 @@ func (p *process) Call(addr string, to cluster.NodeID, req wire.Request, patienc
 	p.input("no answer", instant(patience/time.Microsecond), func() { end(wire.Response{}, wire.Hello{}, errTimeout) })
 	sent := copyOf(req)
 	p.input("call", x.transit(), func() {
-		far, _, err := x.greet(p, addr, to, wire.ForControl)
+		far, theirs, err := x.greet(p, addr, to, wire.ForControl)
 		if err != nil {
-			end(wire.Response{}, wire.Hello{}, err)
+			end(wire.Response{}, theirs, err)
 			return
 		}
 		mine := p.view.Hello()

@@ -142,14 +142,14 @@ func newProcess(n *node) *process {
 	}
 }
 
-// incarnations draws from the seed, differently for each disk.
-func (n *node) incarnations() io.Reader {
-	return rand.NewChaCha8(key(n.w.seed, "incarnation "+n.host, uint64(n.lives)))
+// chance draws from the seed, differently for each boot.
+func (n *node) chance() io.Reader {
+	return rand.NewChaCha8(key(n.w.seed, "disk "+n.host, uint64(n.boots)))
 }
 
 func (p *process) boot() error {
 	n, w := p.node, p.node.w
-	dir, err := datadir.Open(dataDir, datadir.Options{FS: n.fs, Rand: n.incarnations(), Name: n.host})
+	dir, err := datadir.Open(dataDir, datadir.Options{FS: n.fs, Rand: n.chance(), Name: n.host})
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func (p *process) boot() error {
 	}
 	nonce := key(w.seed, "nonce "+n.host, uint64(n.boots))
 	m, err := member.New(member.Config{
-		Self: p.self, Epoch: id.Epoch, Cluster: clusterName, Mode: n.mode, Seeds: n.seeds, Nonce: nonce[:16], Version: "sim",
+		Self: p.self, Epoch: id.Epoch, Boots: id.Boots, Cluster: clusterName, Mode: n.mode, Seeds: n.seeds, Nonce: nonce[:16], Version: "sim",
 		Heartbeat: heartbeat, ElectionTicks: electionTicks,
 		Policy:           roster.Policy{TargetVoters: w.plan.voters, StabilityTicks: stabilityTicks, LearnerExpiryTicks: 0},
 		SnapshotLogBytes: w.plan.imageBytes, MaxPendingBytes: 1 << 20,

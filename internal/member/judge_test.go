@@ -1,0 +1,132 @@
+package member
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/internal/wire"
+)
+
+// someone is a node whose disk has been booted so often, with words of that
+// history.
+func someone(name string, epoch uint64, boots ...string) wire.Hello {
+	inc := cluster.Incarnation{15: 1}
+	copy(inc[:], name)
+	return wire.Hello{
+		Protocol: wire.Protocol, Purpose: wire.ForMessages, Cluster: "c", ClusterID: cluster.ClusterID{7}, Stage: wire.InCluster,
+		Self:  wire.Identity{Incarnation: inc, NodeID: inc.NodeID(), Name: name, PeerAddr: name + ":1"},
+		Epoch: epoch, Boots: boots,
+	}
+}
+
+// view is that of n1, which is in a cluster with n2 and n3, and has met epoch 5
+// of n2, at its present address. n9 was removed.
+func view() *View {
+	me := someone("n1", 4, "me")
+	v := &View{cfg: &Config{Self: me.Self, Epoch: 4, Boots: me.Boots, Cluster: "c"}, Stage: wire.InCluster}
+	v.Status.ClusterID = me.ClusterID
+	for _, name := range []string{"n1", "n2", "n3"} {
+		v.Membership.Members = append(v.Membership.Members, someone(name, 0).Self.Member(cluster.Voter))
+	}
+	v.Membership.Removed = []cluster.Tombstone{{ID: someone("n9", 0).Self.NodeID, Name: "n9", Index: 3}}
+	v.known = acquainted(map[cluster.NodeID]wire.Run{someone("n2", 0).Self.NodeID: {Epoch: 5, Boot: "five"}})
+	return v
+}
+
+func TestJudge(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		peer   wire.Hello
+		change func(*wire.Hello)
+		want   wire.RefusalCode
+		news   bool
+	}{
+		{"the run that was met", someone("n2", 5, "five", "four"), nil, "", false},
+		{"its next run", someone("n2", 6, "six", "five"), nil, "", true},
+		{"a later run", someone("n2", 8, "eight", "seven", "six", "five"), nil, "", true},
+		{"a run much later", someone("n2", 99, "99", "98"), nil, "", true},
+		{"an older image", someone("n2", 4, "four"), nil, wire.RefusedRolledBack, false},
+		{"an older image of when it was no member", someone("n2", 2, "two"), func(h *wire.Hello) {
+			h.ClusterID, h.Stage, h.Purpose = cluster.ClusterID{}, wire.Blank, wire.ForControl
+		}, wire.RefusedRolledBack, false},
+		{"a copy that counts alike", someone("n2", 5, "5", "four"), nil, wire.RefusedRolledBack, false},
+		{"an older image, started often since", someone("n2", 7, "7", "6", "5", "four"), nil, wire.RefusedRolledBack, false},
+		{"without boots", someone("n2", 4), nil, wire.RefusedRolledBack, false},
+		{"the same run at another address", someone("n2", 5, "five"), func(h *wire.Hello) { h.Self.PeerAddr = "x:1" }, "", true},
+		{"the next run at another address", someone("n2", 6, "six", "five"), func(h *wire.Hello) { h.Self.PeerAddr = "x:1" }, wire.RefusedMoving, true},
+		{"its question", someone("n2", 6, "six", "five"), func(h *wire.Hello) { h.Self.PeerAddr, h.Purpose = "x:1", wire.ForControl }, "", true},
+		{"somebody never met", someone("n3", 1, "a"), nil, "", true},
+		{"somebody unknown", someone("n4", 1, "a"), nil, "", true},
+		{"of another cluster", someone("n2", 6, "six", "five"), func(h *wire.Hello) { h.ClusterID[0]++ }, wire.RefusedClusterID, false},
+		{"removed", someone("n9", 1, "a"), nil, wire.RefusedRemoved, true},
+		{"itself", someone("n1", 4, "me"), nil, wire.RefusedSelf, false},
+		{"a copy of itself", someone("n1", 4, "not me"), nil, wire.RefusedCopy, false},
+		{"an older image of itself", someone("n1", 3, "i was"), nil, wire.RefusedCopy, false},
+	} {
+		if c.change != nil {
+			c.change(&c.peer)
+		}
+		v := view()
+		var code wire.RefusalCode
+		r := v.Judge(c.peer, true)
+		if r != nil {
+			code = r.Code
+		}
+		if code != c.want {
+			t.Errorf("%s: %v, want %q", c.name, r, c.want)
+		}
+		if got := v.News(c.peer, r); c.want != wire.RefusedRemoved && got != c.news {
+			t.Errorf("%s: news %v, want %v", c.name, got, c.news)
+		}
+		if late := v.RolledBack(c.peer); (late != nil) != (c.want == wire.RefusedRolledBack) {
+			t.Errorf("%s, let in before: %v", c.name, late)
+		}
+	}
+}
+
+// What a challenge has found is so for the run that it was about, and for those
+// that go back to it.
+func TestJudgeChallenged(t *testing.T) {
+	moved, next := someone("n2", 6, "six", "five"), someone("n2", 7, "seven", "six", "five")
+	moved.Self.PeerAddr, next.Self.PeerAddr = "x:1", "x:1"
+	home := someone("n2", 6, "home", "five")
+	id := moved.Self.NodeID
+	v := view()
+	k := v.known[id]
+	k.cleared = "six"
+	v.known = v.known.with(id, k)
+	if r := v.Judge(moved, true); r != nil {
+		t.Errorf("nobody answered at its old address: %v", r)
+	}
+	if r := v.Judge(next, true); r == nil || r.Code != wire.RefusedMoving {
+		t.Errorf("a run that was not asked for: %v", r)
+	}
+	k.cleared, k.copied = "", "six"
+	v.known = v.known.with(id, k)
+	for _, copied := range []wire.Hello{moved, next} {
+		if r := v.Judge(copied, true); r == nil || r.Code != wire.RefusedRolledBack {
+			t.Errorf("somebody answered at its old address: %v", r)
+		}
+	}
+	if r := v.Judge(home, true); r != nil {
+		t.Errorf("the member itself, after its restart: %v", r)
+	}
+}
+
+// The words say which epochs, and what can be done.
+func TestJudgeSays(t *testing.T) {
+	v := view()
+	r := v.Judge(someone("n2", 3, "three"), true)
+	for _, word := range []string{"epoch is 3", "epoch 5", "older image", "copy"} {
+		if !strings.Contains(r.Reason, word) {
+			t.Errorf("%q does not say %q", r.Reason, word)
+		}
+	}
+	if out := r.Code.WayOut("n2"); !strings.Contains(out, "muster remove n2") || !strings.Contains(out, "empty data directory") {
+		t.Errorf("the way out is %q", out)
+	}
+	if r := v.Judge(someone("n1", 3, "i was"), false); !strings.Contains(r.Reason, "copy") || !strings.Contains(r.Reason, "n1:1") {
+		t.Errorf("of a copy of itself: %q", r.Reason)
+	}
+}
