@@ -21,7 +21,8 @@ import (
 // another runs.
 type node struct {
 	w     *World
-	host  string // address, and name of the member
+	host  string // address
+	name  string // of the member: its host, but for a clone
 	mode  formation.Mode
 	seeds []string
 	fs    *crashfs.FS
@@ -30,6 +31,11 @@ type node struct {
 	lives int // disks so far
 	proc  *process
 	gone  bool // its member was removed: this disk is of no use any more
+
+	images []image // of its disk, as it was
+	stale  bool    // it runs on one of them
+	twin   *node   // whose disk it has a copy of; nil: its own
+	told   bool    // that it is not trusted: it must not start again
 
 	skew        float64 // of its clock: 2 means that its ticks take twice the time
 	pausedUntil instant
@@ -40,7 +46,7 @@ type node struct {
 const dataDir = "/data"
 
 func newNode(w *World, host string, mode formation.Mode, seeds []string) *node {
-	n := &node{w: w, host: host, mode: mode, seeds: seeds, fs: crashfs.New(), skew: 1}
+	n := &node{w: w, host: host, name: host, mode: mode, seeds: seeds, fs: crashfs.New(), skew: 1}
 	n.disk.node = n
 	return n
 }
@@ -69,6 +75,12 @@ func (n *node) start() {
 		n.w.say("%s doesn't come up: it was removed", n.host)
 		n.gone = true
 		p.end(err)
+	case errors.Is(err, member.ErrRolledBack):
+		n.w.say("%s doesn't come up: %v", n.host, err)
+		p.end(err)
+	case err == nil && n.told:
+		p.dead = true
+		n.w.fail("%s starts again, though it was told that it is not trusted", n.host)
 	case err != nil:
 		p.dead = true
 		n.w.fail("%s does not start: %v", n.host, err)
@@ -99,8 +111,11 @@ func (n *node) wipe() {
 	n.fs = crashfs.New()
 	n.inc = cluster.Incarnation{}
 	n.lives++
-	n.gone = false
+	n.gone, n.stale, n.twin, n.told, n.name = false, false, nil, false, n.host
 	n.disk = diskFaults{node: n}
+	if n.mode == formation.Single { // whoever brings it back knows that there is a cluster
+		n.mode, n.seeds = formation.JoinOnly, n.w.hosts()
+	}
 }
 
 // process is one run of a member.
@@ -149,14 +164,14 @@ func (n *node) chance() io.Reader {
 
 func (p *process) boot() error {
 	n, w := p.node, p.node.w
-	dir, err := datadir.Open(dataDir, datadir.Options{FS: n.fs, Rand: n.chance(), Name: n.host})
+	dir, err := datadir.Open(dataDir, datadir.Options{FS: n.fs, Rand: n.chance(), Name: n.name})
 	if err != nil {
 		return err
 	}
 	p.dir = dir
 	id := dir.Identity()
 	n.inc = id.Incarnation
-	p.self = wire.Identity{Incarnation: id.Incarnation, NodeID: id.Incarnation.NodeID(), Name: n.host, PeerAddr: n.host}
+	p.self = wire.Identity{Incarnation: id.Incarnation, NodeID: id.Incarnation.NodeID(), Name: n.name, PeerAddr: n.host}
 	w.truth.identity(w, n, p.self)
 	if p.log, err = raftlog.Open(dir.LogPath(), raftlog.Options{FS: n.fs, SegmentBytes: segmentBytes, CacheBytes: cacheBytes}); err != nil {
 		return err
@@ -239,12 +254,14 @@ func (p *process) end(err error) {
 		n.w.say("%s ended: %v", n.host, err)
 		n.fs = n.fs.Kill()
 	}
+	p.bury()
 	if errors.Is(err, member.ErrRemoved) {
 		n.gone = true
+	} else if errors.Is(err, member.ErrRolledBack) {
+		n.distrusted(err)
 	} else if p.doomed == nil && !n.disk.faulted(err) {
 		n.w.fail("%s ended by itself: %v", n.host, err)
 	}
-	p.bury()
 }
 
 // bury forgets the process.

@@ -128,7 +128,7 @@ func (o *operators) lost() []cluster.Member {
 	var out []cluster.Member
 	for _, m := range o.w.truth.latest.Members {
 		n := o.w.truth.owners[m.Incarnation]
-		if n == nil || n.inc != m.Incarnation {
+		if n == nil || n.inc != m.Incarnation || n.stale {
 			out = append(out, m)
 		}
 	}
@@ -136,7 +136,7 @@ func (o *operators) lost() []cluster.Member {
 }
 
 // mayWipe says whether the cluster survives the loss of a disk: nothing is
-// under way, everybody is up and has everything, and a majority stays.
+// under way, everybody else is up and has everything, and a majority stays.
 func (o *operators) mayWipe(n *node) bool {
 	t := &o.w.truth
 	if o.waiting() > 0 || len(t.latest.Leaving) > 0 || len(o.lost()) > 0 {
@@ -154,6 +154,9 @@ func (o *operators) mayWipe(n *node) bool {
 	}
 	for _, m := range t.latest.Members {
 		x := t.owners[m.Incarnation]
+		if x == n {
+			continue
+		}
 		if x == nil || !x.up() || x.proc.view == nil {
 			return false
 		}

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/musterhq/muster/internal/crashfs"
-	"github.com/musterhq/muster/internal/formation"
 )
 
 // Script is the faults of a run, and what operators do, in the order of time.
@@ -68,6 +67,9 @@ var kinds = []struct {
 	{"kill the leader", 6, func(w *World, _ Fault) { w.onLeader((*node).kill) }},
 	{"isolate the leader", 6, func(w *World, _ Fault) { w.onLeader(w.isolate) }},
 	{"wipe", 6, (*World).wipe},
+	{"backup", 12, (*World).backup},
+	{"restore", 10, (*World).restore},
+	{"clone", 4, (*World).clone},
 	{"replace", 5, func(w *World, f Fault) { w.replaceLost(w.node(f.A).member()) }},
 }
 
@@ -213,9 +215,6 @@ func (w *World) wipe(f Fault) {
 	}
 	w.sometimes(diskWiped)
 	n.wipe()
-	if n.mode == formation.Single { // whoever brings it back knows that there is a cluster
-		n.mode, n.seeds = formation.JoinOnly, w.hosts()
-	}
 	n.start()
 }
 

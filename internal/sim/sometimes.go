@@ -34,6 +34,10 @@ const (
 	unknownDidNot     = "an unknown outcome had not happened"
 	staleLeaderAsked  = "a leader that others had deposed was asked for a read"
 	diskWiped         = "a member lost its disk"
+	diskRestored      = "an older image was put back on a member's disk"
+	diskCloned        = "a copy of a member's disk came up elsewhere"
+	rolledBackTold    = "a node heard that its disk is not trusted"
+	rolledBackAgain   = "a node that had heard it was refused at its start"
 	quorumLost        = "a majority of the voters was down"
 	operatorUnknown   = "an operator heard unknown"
 	operatorRefused   = "an operator heard refused"
@@ -68,6 +72,10 @@ func Sometimes() []string {
 		unknownDidNot,
 		staleLeaderAsked,
 		diskWiped,
+		diskRestored,
+		diskCloned,
+		rolledBackTold,
+		rolledBackAgain,
 		quorumLost,
 		operatorUnknown,
 		operatorRefused,

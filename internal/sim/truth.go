@@ -30,6 +30,7 @@ type truth struct {
 	latest   cluster.Membership                        // as of the highest applied index
 	latestAt uint64                                    // that index
 	term     uint64                                    // the highest that has a leader
+	lone     bool                                      // there was a time with a single voter
 }
 
 type entryID struct{ index, term uint64 }
@@ -216,6 +217,7 @@ func (t *truth) membership(p *process, at uint64, m cluster.Membership) {
 		return
 	}
 	t.latest, t.latestAt = m, at
+	t.lone = t.lone || len(m.Voters()) < 2
 	for _, mem := range m.Members {
 		if inc, ok := t.ever[mem.ID]; ok && inc != mem.Incarnation {
 			w.fail("the ID %s belongs to two disks", mem.ID)
@@ -232,6 +234,9 @@ func (t *truth) membership(p *process, at uint64, m cluster.Membership) {
 
 // identity: an incarnation belongs to one disk.
 func (t *truth) identity(w *World, n *node, id wire.Identity) {
+	if n.twin != nil {
+		return // with it there are two
+	}
 	if have := t.owners[id.Incarnation]; have != nil && have != n {
 		w.fail("%s and %s have the same incarnation", have.host, n.host)
 	}
