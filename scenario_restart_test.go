@@ -112,6 +112,62 @@ func TestAddressChange(t *testing.T) {
 	})
 }
 
+// TestTwoMove: the leader moves while another member is away, which comes back
+// at another address, too. Neither is where the other believes it to be; the
+// third, which knows both, passes it on.
+func TestTwoMove(t *testing.T) {
+	story(t, func(t *testing.T) {
+		ctx := t.Context()
+		moved := map[string]bool{}
+		c := formed(t, mustertest.Options{Config: func(name string, c *muster.Config) {
+			if moved[name] {
+				c.PeerListen = name + ":9999"
+			}
+		}})
+		c.Crash("n1", "n3")
+		moved["n1"], moved["n3"] = true, true
+		c.Start("n1")
+		c.Ready(within(t, 20*time.Second))
+		if err := c.Leader(ctx).Transfer(ctx, id(c.Member("n1"))); err != nil {
+			t.Fatal(err)
+		}
+		c.Start("n3")
+		c.Ready(within(t, 20*time.Second))
+		propose(t, c.Member("n3"), "a")
+		c.Agree(ctx)
+		once(t, c, "a")
+	})
+}
+
+// TestAllAddressesChange: all come back at other addresses at once. Nobody is
+// where anybody looks, but each is told as a seed where another is.
+func TestAllAddressesChange(t *testing.T) {
+	story(t, func(t *testing.T) {
+		ctx := t.Context()
+		moved := false
+		c := formed(t, mustertest.Options{Config: func(name string, c *muster.Config) {
+			if moved {
+				c.PeerListen = name + ":9999"
+				c.Seeds = []string{map[string]string{"n1": "n2", "n2": "n3", "n3": "n1"}[name] + ":9999"}
+			}
+		}})
+		propose(t, c.Member("n1"), "a")
+		c.Agree(ctx)
+		c.Crash()
+		moved = true
+		c.Start()
+		c.Ready(within(t, 20*time.Second))
+		c.Agree(ctx)
+		for _, m := range c.Leader(ctx).Status().Members {
+			c.Until(ctx, m.Name+" is known to be at its new address", func() bool {
+				now, _ := c.Leader(ctx).Status().Member(m.ID)
+				return now.PeerAddr == m.Name+":9999"
+			})
+		}
+		once(t, c, "a")
+	})
+}
+
 // TestMachineFails: a member whose machine can't go on stops, says why, and
 // tells its callers; the others go on. When it is mended it comes back.
 func TestMachineFails(t *testing.T) {

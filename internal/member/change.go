@@ -2,6 +2,8 @@ package member
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/internal/wire"
@@ -58,16 +60,32 @@ func (m *Member) HandOver(to cluster.NodeID) wire.ChangeReply {
 	return wire.ChangeReply{Status: wire.ChangeApplied}
 }
 
-// announce has the leader correct this member's own line in the membership.
+// announce has the leader correct this member's own line in the membership. If
+// no leader is known one of the others is asked, each in turn, to pass it on: a
+// leader that has moved itself may not find this member, nor be found by it.
 func (m *Member) announce(c wire.Change) {
 	if m.asking {
 		return
 	}
 	m.asking = true
-	m.Change(c, func(r wire.ChangeReply) {
+	done := func(r wire.ChangeReply) {
 		m.asking = false
 		if r.Status == wire.ChangeRefused {
 			m.body.Warn("the cluster keeps this member's old name or addresses", fmt.Errorf("%s", r.Reason))
 		}
+	}
+	peers := m.peers()
+	if m.view.Status.Leader != 0 || len(peers) == 0 {
+		m.Change(c, done)
+		return
+	}
+	m.turn++
+	other := slices.Sorted(maps.Keys(peers))[m.turn%len(peers)]
+	m.call(peers[other], other, wire.Request{Change: &c}, CallPatience, func(resp wire.Response, _ wire.Hello, _ error) {
+		var r wire.ChangeReply
+		if resp.Change != nil {
+			r = *resp.Change
+		}
+		done(r)
 	})
 }

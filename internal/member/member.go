@@ -66,6 +66,8 @@ type Member struct {
 	hints   map[cluster.NodeID]string // addresses from Hellos, newer than the membership's
 	met     meetings
 	asking  bool // an announcement of this member's own is on its way
+	seeking bool // a seed is being asked who it is
+	turn    int  // whom to ask next, if there is no leader to ask
 	images  images
 	writing int               // appends at the writer
 	commit  *raftpb.HardState // not written yet, since only its commit index is new
@@ -137,6 +139,7 @@ func (m *Member) Tick() {
 	switch {
 	case m.rep != nil:
 		m.rep.Tick()
+		m.seek()
 	case m.former != nil:
 		m.former.Tick()
 	}

@@ -1,6 +1,7 @@
 package member
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/musterhq/muster/cluster"
@@ -105,17 +106,21 @@ func (m *Member) membership() cluster.Membership {
 // setPeers tells the body whom to reach where.
 func (m *Member) setPeers() {
 	all := m.membership()
-	peers := peerAddrs(all, m.cfg.Self.NodeID)
 	for id, addr := range m.hints {
 		mem, _ := all.Member(id)
 		if _, gone := all.Tombstone(id); gone || mem.PeerAddr == addr {
 			delete(m.hints, id)
-			continue
 		}
-		peers[id] = addr
 	}
 	m.forgetRemoved(all)
-	m.body.SetPeers(peers)
+	m.body.SetPeers(m.peers())
+}
+
+// peers are all that are to be reached, and where.
+func (m *Member) peers() map[cluster.NodeID]string {
+	peers := peerAddrs(m.membership(), m.cfg.Self.NodeID)
+	maps.Copy(peers, m.hints)
+	return peers
 }
 
 func peerAddrs(m cluster.Membership, self cluster.NodeID) map[cluster.NodeID]string {

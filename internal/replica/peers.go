@@ -170,7 +170,7 @@ func (r *Replica) announce() {
 	have, ok := r.membership.Member(r.cfg.Self.ID)
 	want := r.cfg.Self
 	want.Role, want.Incarnation = have.Role, have.Incarnation
-	if !ok || have == want || r.basic.Lead == raft.None {
+	if !ok || have == want {
 		return
 	}
 	r.out.Ask = append(r.out.Ask, wire.Change{
