@@ -69,7 +69,7 @@ func (w *World) await(most instant, cond func() string) {
 // no more: nobody but their operator can.
 func (w *World) reseed() {
 	for _, n := range w.nodes {
-		if n.gone || !n.up() || n.proc.m.InCluster() || w.truth.latestAt == 0 || slices.ContainsFunc(n.seeds, w.serves) {
+		if n.gone || !n.up() || n.proc.view.Status.Leader != 0 || w.truth.latestAt == 0 || slices.ContainsFunc(n.seeds, w.serves) {
 			continue
 		}
 		w.say("operator: %s is told other addresses", n.host)

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/internal/crashfs"
@@ -125,6 +126,22 @@ func (w *World) clone(f Fault) {
 	w.say("%s is a clone of %s, epoch %d", c.host, n.host, img.epoch)
 	c.name, c.twin, c.fs = n.name, n, img.fs.Kill()
 	c.start()
+}
+
+// move puts a member's disk into another machine, at another address: no copy
+// stays behind, and it is to be taken for what it is. It is told where the
+// others are now: they may have moved while it was down.
+func (w *World) move(f Fault) {
+	n := w.node(f.A)
+	if _, ok := w.truth.latest.Member(n.inc.NodeID()); !ok || n.stale || n.twin != nil {
+		return
+	}
+	w.sometimes(memberMoved)
+	n.kill()
+	n.moves++
+	n.host = fmt.Sprintf("%s-%d", n.name, n.moves)
+	n.mode, n.seeds = formation.JoinOnly, w.hosts()
+	n.start()
 }
 
 // distrusted is a node that was told that its disk is not what it was: rightly

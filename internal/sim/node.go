@@ -29,6 +29,7 @@ type node struct {
 	inc   cluster.Incarnation // of the disk, as seen last; zero: none yet
 	boots int
 	lives int // disks so far
+	moves int // to other addresses
 	proc  *process
 	gone  bool // its member was removed: this disk is of no use any more
 

@@ -70,6 +70,7 @@ var kinds = []struct {
 	{"backup", 12, (*World).backup},
 	{"restore", 10, (*World).restore},
 	{"clone", 4, (*World).clone},
+	{"move", 3, (*World).move},
 	{"replace", 5, func(w *World, f Fault) { w.replaceLost(w.node(f.A).member()) }},
 }
 

@@ -36,6 +36,7 @@ const (
 	diskWiped         = "a member lost its disk"
 	diskRestored      = "an older image was put back on a member's disk"
 	diskCloned        = "a copy of a member's disk came up elsewhere"
+	memberMoved       = "a member came back at another address"
 	rolledBackTold    = "a node heard that its disk is not trusted"
 	rolledBackAgain   = "a node that had heard it was refused at its start"
 	quorumLost        = "a majority of the voters was down"
@@ -74,6 +75,7 @@ func Sometimes() []string {
 		diskWiped,
 		diskRestored,
 		diskCloned,
+		memberMoved,
 		rolledBackTold,
 		rolledBackAgain,
 		quorumLost,
