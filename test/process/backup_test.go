@@ -1,0 +1,90 @@
+package process
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// copyDir copies the data directory of a member that is down.
+func copyDir(t *testing.T, from, to string) {
+	t.Helper()
+	err := os.RemoveAll(to)
+	if err == nil {
+		err = os.CopyFS(to, os.DirFS(from))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// untrusted waits for a process to end because its disk is not what it was.
+func untrusted(t *testing.T, m *member) {
+	t.Helper()
+	code, log := m.exit(), m.log()
+	if code != exitData {
+		t.Fatalf("%s ended with %d, want %d", m.name, code, exitData)
+	}
+	for _, words := range []string{"epoch", "older image of its disk", "muster remove " + m.name, "empty data directory"} {
+		if !strings.Contains(log, words) {
+			t.Errorf("%s does not say %q", m.name, words)
+		}
+	}
+}
+
+// A member's directory is put back to an older copy: the others refuse it, it
+// ends, and doesn't start again. The cluster goes on, and nothing is lost. A
+// copy on another machine is refused as well, while the member goes on.
+func TestRestoredBackupOrClonedDisk(t *testing.T) {
+	ms := formed(t)
+	l := leader(t, ms)
+	m := follower(ms, l)
+	c := dial(t, l)
+	m.kill()
+	image := m.dir + "-image"
+	copyDir(t, m.dir, image)
+	for i := range 2 {
+		m.start()
+		ready(t, m)
+		put(t, c, fmt.Sprint("boot ", i), "acknowledged")
+		same(t, l, m)
+		m.kill()
+	}
+	m.start()
+	ready(t, m)
+	same(t, l, m)
+
+	clone := newMember(t, m.name, "--join-only", "--seeds", l.peer)
+	copyDir(t, image, clone.dir)
+	clone.start()
+	untrusted(t, clone)
+	time.Sleep(time.Second) // in which the member would hear that it were the copy
+	if s, err := m.status(); !m.running() || err != nil || s.Leader == 0 {
+		t.Fatalf("%s has a clone no more, and is %+v, %v", m.name, s, err)
+	}
+
+	m.kill()
+	copyDir(t, image, m.dir)
+	m.start()
+	untrusted(t, m)
+	m.start()
+	untrusted(t, m)
+
+	put(t, c, "after", "acknowledged")
+	for _, key := range []string{"boot 0", "boot 1", "after"} {
+		if got := get(t, c, key); got != "acknowledged" {
+			t.Errorf("%s is %q", key, got)
+		}
+	}
+	if out, code := muster(t, "remove", m.name, "--endpoint", l.client); code != 0 {
+		t.Fatalf("remove: exit %d\n%s", code, out)
+	}
+	if err := os.RemoveAll(m.dir); err != nil {
+		t.Fatal(err)
+	}
+	m.start()
+	ready(t, m)
+	same(t, l, m)
+}
