@@ -24,8 +24,8 @@ var (
 	// says what, and the way out.
 	ErrCorrupt = errors.New("data directory damaged")
 
-	// ErrRolledBack: the other members have met a later run of this node's disk.
-	ErrRolledBack = errors.New("this node runs on an older image of its disk, or on a copy")
+	// ErrRolledBack: the others know better what this node has done than its disk.
+	ErrRolledBack = errors.New("the cluster does not trust this disk any more")
 )
 
 // Config of a member. Everything in it is open and checked.
@@ -267,7 +267,7 @@ func (m *Member) carryOut(eff replica.Effects) (more bool) {
 		m.removed(eff.Removed.Index)
 	}
 	if x := eff.Forgot; x != nil {
-		m.rolledBack(fmt.Sprintf("the leader %s has its word for entries up to index %d, but its log ends at %d", m.view.Name(x.Leader), x.Acked, x.Last))
+		m.rolledBack(fmt.Sprintf("the leader %s has this member's word for entries up to index %d, but its log ends at %d: an older image of its disk is running", m.view.Name(x.Leader), x.Acked, x.Last))
 	}
 	m.follow(eff.Members || len(eff.Events) > 0, eff.Members)
 	return more

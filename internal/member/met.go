@@ -68,17 +68,17 @@ func (v *View) judgeRun(peer wire.Hello) (wire.RefusalCode, string) {
 	var what string
 	switch m, isMember := v.Membership.Member(id); {
 	case peer.Epoch < k.met.Epoch:
-		what = fmt.Sprintf("its epoch is %d, but epoch %d was met: it runs on an older image of its disk, or on a copy", peer.Epoch, k.met.Epoch)
+		what = fmt.Sprintf("its epoch is %d, but epoch %d was met", peer.Epoch, k.met.Epoch)
 	case !peer.Follows(k.met):
-		what = fmt.Sprintf("it doesn't go back to the epoch %d that was met: it runs on an older image of its disk, or on a copy", k.met.Epoch)
+		what = fmt.Sprintf("its epoch is %d, and its epoch %d is not the one that was met", peer.Epoch, k.met.Epoch)
 	case k.copied != "" && slices.Contains(peer.Boots, k.copied):
-		what = fmt.Sprintf("it runs on a copy of its disk: when it came, with epoch %d, an earlier run still answered", peer.Epoch)
+		what = fmt.Sprintf("its epoch is %d, and an earlier run still answered when it had begun", peer.Epoch)
 	case isMember && peer.Run().Boot != k.cleared && v.Addr(m) != peer.Self.PeerAddr:
 		return wire.RefusedMoving, fmt.Sprintf("it was at %s before: asking there whether it has left", v.Addr(m))
 	default:
 		return "", ""
 	}
-	return wire.RefusedRolledBack, what
+	return wire.RefusedRolledBack, "an older image of its disk, or a copy, is running: " + what
 }
 
 // RolledBack says why a peer must not be heard any more, though it was let in:
