@@ -197,8 +197,13 @@ const bootBits = 40
 // startReplica makes the replica from what is on disk.
 func (m *Member) startReplica() error {
 	img, release := m.disk.Snapshots.AcquireNewest()
+	var admitted cluster.Member
+	if m.state.Hint != nil {
+		admitted, _ = m.state.Hint.Member(m.cfg.Self.NodeID)
+	}
 	rep, err := replica.New(replica.Config{
 		Self:            m.cfg.Self.Member(cluster.Learner),
+		Admitted:        admitted,
 		HeartbeatTicks:  1,
 		ElectionTicks:   m.cfg.ElectionTicks,
 		FirstSeq:        m.cfg.Epoch<<bootBits | 1,

@@ -168,6 +168,9 @@ func (r *Replica) plan() {
 // when it came back with another address, name or zone.
 func (r *Replica) announce() {
 	have, ok := r.membership.Member(r.cfg.Self.ID)
+	if len(r.membership.Members) == 0 {
+		have, ok = r.cfg.Admitted, r.cfg.Admitted.ID == r.cfg.Self.ID
+	}
 	want := r.cfg.Self
 	want.Role, want.Incarnation = have.Role, have.Incarnation
 	if !ok || have == want {

@@ -17,6 +17,7 @@ import (
 // Config of a replica. All fields but Logger are required unless a default is stated.
 type Config struct {
 	Self            cluster.Member // as it is to be known to others; Role is ignored
+	Admitted        cluster.Member // Self as it was admitted, until the first snapshot says more; zero: not known
 	HeartbeatTicks  int
 	ElectionTicks   int
 	FirstSeq        uint64 // request numbers of this boot begin here; none was drawn above it before

@@ -116,6 +116,27 @@ func TestCommitBehindSnapshotAtRestart(t *testing.T) {
 	}
 }
 
+// A learner that has moved says so before its first snapshot has come: it may
+// be that the leader doesn't find it to send one.
+func TestAnnounceBeforeFirstSnapshot(t *testing.T) {
+	w := newWorld(t, 13, 1, 1)
+	for _, c := range []struct {
+		admitted string
+		want     int
+	}{{"n9:2380", 0}, {"elsewhere:2380", 1}} {
+		n := &node{w: w, log: &memLog{}, self: cluster.Member{ID: 9, Name: "n9", PeerAddr: "n9:2380"}}
+		was := n.self
+		was.PeerAddr = c.admitted
+		w.tune = func(cfg *Config) { cfg.Admitted = was }
+		n.start()
+		n.rep.Tick()
+		n.rep.Tick()
+		if ask := n.rep.Effects().Ask; len(ask) != c.want {
+			t.Errorf("admitted at %s, it asks for %+v", c.admitted, ask)
+		}
+	}
+}
+
 // A log that lacks what the member has acknowledged, because its disk was put
 // back to an older image: the leader knows, and the member ends.
 func TestLogWentBackwards(t *testing.T) {
