@@ -65,11 +65,12 @@ func (w *World) await(most instant, cond func() string) {
 	}
 }
 
-// reseed gives other addresses to nodes that were told to ask members which are
-// no more: nobody but their operator can.
+// reseed gives other addresses to nodes that know of no leader and were told to
+// ask members which are no more, or elsewhere: nobody but their operator can.
 func (w *World) reseed() {
 	for _, n := range w.nodes {
-		if n.gone || !n.up() || n.proc.view.Status.Leader != 0 || w.truth.latestAt == 0 || slices.ContainsFunc(n.seeds, w.serves) {
+		served := slices.ContainsFunc(n.seeds, func(seed string) bool { return seed != n.host && w.serves(seed) })
+		if n.gone || !n.up() || n.proc.view.Status.Leader != 0 || w.truth.latestAt == 0 || served || slices.Equal(n.seeds, w.hosts()) {
 			continue
 		}
 		w.say("operator: %s is told other addresses", n.host)
