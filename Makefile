@@ -68,12 +68,16 @@ fuzz: ## fuzz every target for FUZZTIME (5s)
 		done; \
 	done
 
+.PHONY: explore
+explore: ## visit all states that a few forming nodes can come to, some 60 million (2 minutes)
+	$(GO) test ./internal/formation -run 'TestExplore|TestReductions' -explore -v -count 1
+
 .PHONY: bench-test
 bench-test: ## build and test the benchmarks' own code
 	cd bench && $(GO) build ./... && $(GO) test ./...
 
 .PHONY: check
-check: ## everything that must hold: build, vet, race tests (with floors and docs), crash disk, simulator, lint, short fuzz
+check: ## everything that must hold: build, vet, race tests (with floors and docs), crash disk, simulator, explorer, lint, short fuzz
 	$(MAKE) --no-print-directory build
 	$(MAKE) --no-print-directory vet
 	$(MAKE) --no-print-directory race
@@ -82,6 +86,7 @@ check: ## everything that must hold: build, vet, race tests (with floors and doc
 	$(MAKE) --no-print-directory bench-test
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory fuzz
+	$(MAKE) --no-print-directory explore
 
 .PHONY: bench-etcd
 bench-etcd: ## compare the server with etcd (BENCH='-rounds 5 …'; -h tells more)

@@ -45,6 +45,13 @@
 // founders are wiped. What that costs: one dead seed holds up the first
 // founding, though never a cluster that exists.
 //
+// # How that is known
+//
+// The stories in testdata tell how nodes act. A model draws worlds by chance and
+// breaks them. And an explorer runs this code through every state that a few
+// nodes can come to, whatever is lost, repeated, crashed and wiped: `make
+// explore`, and in short in every run of the tests.
+//
 // # Use
 //
 // One goroutine owns a Former: package replica's driver, that is the host or

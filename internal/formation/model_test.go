@@ -145,16 +145,16 @@ func (c *chaos) calm(ticks int) (took int) {
 	return took
 }
 
-func (c *chaos) allIn() bool {
-	return !slices.ContainsFunc(c.nodes, func(n *node) bool { return !n.member() })
+func (w *world) allIn() bool {
+	return !slices.ContainsFunc(w.nodes, func(n *node) bool { return !n.member() })
 }
 
 // excused says that too many founders are gone for anybody to go on: a cluster
 // has no majority left, or a majority of those that an accepted genesis names
 // may have been one.
-func (c *chaos) excused() bool {
-	for _, n := range c.nodes {
-		g, ok := c.genesis[n.disk.ClusterID]
+func (w *world) excused() bool {
+	for _, n := range w.nodes {
+		g, ok := w.genesis[n.disk.ClusterID]
 		if n.disk.stage() == wire.Accepted {
 			g, ok = must(wire.DecodeGenesis(n.disk.Genesis)), true
 		}
@@ -163,7 +163,7 @@ func (c *chaos) excused() bool {
 		}
 		gone := 0
 		for _, x := range g.Founders {
-			if c.wiped[x.Incarnation] {
+			if w.wiped[x.Incarnation] {
 				gone++
 			}
 		}
@@ -182,9 +182,9 @@ func must(g wire.Genesis, err error) wire.Genesis {
 	return g
 }
 
-func (c *chaos) state() string {
+func (w *world) state() string {
 	var b strings.Builder
-	for _, n := range c.nodes {
+	for _, n := range w.nodes {
 		fmt.Fprintf(&b, "%s/%02x: %s\n", n.host, n.cfg.Self.Incarnation[0], describe(n.disk))
 		if n.f != nil {
 			for _, r := range n.f.Why() {

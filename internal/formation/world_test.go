@@ -19,7 +19,7 @@ type world struct {
 	nextInc  byte
 	learners map[cluster.ClusterID][]wire.Identity
 	genesis  map[cluster.ClusterID]wire.Genesis // of all that were ever founded
-	accepts  map[string]bool                    // incarnation and genesis: was ever accepted
+	accepts  map[acceptance]bool                // all that were ever accepted
 	real     map[cluster.ClusterID]bool         // had a majority of founders at one moment
 	wiped    map[cluster.Incarnation]bool
 
@@ -34,6 +34,12 @@ type world struct {
 	hold     string             // kind of message that is kept back
 	held     []message
 	log      func(format string, args ...any)
+}
+
+// acceptance is that an incarnation accepted the genesis of a cluster.
+type acceptance struct {
+	by cluster.Incarnation
+	id cluster.ClusterID
 }
 
 type node struct {
@@ -52,14 +58,13 @@ type message struct {
 	hello    wire.Hello
 	req      *wire.Request
 	resp     *wire.Response
-	sum      [32]byte // of the whole, set by the explorer
 }
 
 func newWorld() *world {
 	return &world{
 		learners: map[cluster.ClusterID][]wire.Identity{},
 		genesis:  map[cluster.ClusterID]wire.Genesis{},
-		accepts:  map[string]bool{},
+		accepts:  map[acceptance]bool{},
 		real:     map[cluster.ClusterID]bool{},
 		wiped:    map[cluster.Incarnation]bool{},
 	}
@@ -243,7 +248,7 @@ func (w *world) save(n *node, d Durable) {
 		}
 	}
 	if d.Genesis != nil {
-		w.accepts[n.cfg.Self.Incarnation.String()+wire.GenesisID(d.Genesis).String()] = true
+		w.accepts[acceptance{n.cfg.Self.Incarnation, wire.GenesisID(d.Genesis)}] = true
 	}
 	if w.forget != nil && w.forget(d) {
 		return
@@ -373,7 +378,7 @@ func (w *world) check() string {
 			w.real[id] = true
 		}
 		for _, x := range g.Founders {
-			if !w.accepts[x.Incarnation.String()+id.String()] {
+			if !w.accepts[acceptance{x.Incarnation, id}] {
 				return fmt.Sprintf("cluster %s was founded without the acceptance of %s", id, x.Name)
 			}
 		}
