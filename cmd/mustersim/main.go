@@ -92,7 +92,7 @@ func (o options) one() error {
 	var w io.Writer
 	if o.verbose {
 		out := bufio.NewWriter(os.Stdout)
-		defer out.Flush()
+		defer func() { _ = out.Flush() }() // it goes to a terminal, or nobody reads it any more
 		w = out
 	}
 	r := sim.RunTo(w, o.first, script)

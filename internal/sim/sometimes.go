@@ -79,7 +79,6 @@ func Sometimes() []string {
 		rolledBackTold,
 		rolledBackAgain,
 		quorumLost,
-		operatorUnknown,
 		operatorRefused,
 		operatorApplied,
 	}
