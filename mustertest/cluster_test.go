@@ -77,7 +77,7 @@ func TestClusterInABubble(t *testing.T) {
 			t.Errorf("%d times applied at %s", n, leader.Name)
 		}
 	})
-	if took := time.Since(begun); took > time.Minute {
+	if took := time.Since(begun); took > 5*time.Minute {
 		t.Errorf("ten minutes in a bubble took %v", took)
 	}
 }

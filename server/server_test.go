@@ -170,7 +170,7 @@ func (r *rig) do(t *testing.T, method, path string) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 	resp, err := c.Do(req)
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
@@ -185,12 +185,12 @@ func (r *rig) do(t *testing.T, method, path string) (int, string) {
 
 func TestOnePortServesEtcdsClientAndHTTP(t *testing.T) {
 	r := newRig(t)
-	c, err := clientv3.New(clientv3.Config{Endpoints: []string{r.addr}, Logger: zap.NewNop(), DialTimeout: 5 * time.Second})
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{r.addr}, Logger: zap.NewNop(), DialTimeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if _, err := c.Put(ctx, "k", "v"); err != nil {
 		t.Fatal(err)
@@ -356,7 +356,7 @@ func TestLeaveIsAnsweredAndThenTheServerEnds(t *testing.T) {
 	}
 	select {
 	case <-r.Done():
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the server goes on after its node has left")
 	}
 	if !errors.Is(r.Err(), muster.ErrRemoved) {
@@ -370,7 +370,7 @@ func TestLeaveIsAnsweredAndThenTheServerEnds(t *testing.T) {
 func TestStopHandsOverFirst(t *testing.T) {
 	r := newRig(t)
 	r.node.set(func(st *cluster.Status) { st.Members[1].Role = cluster.Voter })
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := r.Stop(ctx); err != nil {
 		t.Fatal(err)

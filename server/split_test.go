@@ -10,6 +10,9 @@ import (
 	"go.uber.org/goleak"
 )
 
+// patience is how long a test waits for what has to happen: the machine may be busy.
+const patience = 30 * time.Second
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // newSplit is a splitter on a free port.
@@ -55,7 +58,7 @@ func accepted(t *testing.T, s *splitter, n int) (which, said string) {
 			t.Fatalf("read from the accepted connection: %v", err)
 		}
 		return r.which, string(buf)
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("no connection was accepted")
 		return "", ""
 	}
@@ -106,10 +109,10 @@ func TestSilentConnectionsHoldUpNobody(t *testing.T) {
 	go func() { defer close(closed); s.Close() }()
 	select {
 	case <-closed:
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("Close waits for silent connections")
 	}
-	half.SetReadDeadline(time.Now().Add(5 * time.Second))
+	half.SetReadDeadline(time.Now().Add(patience))
 	if _, err := half.Read(make([]byte, 1)); err == nil || strings.Contains(err.Error(), "timeout") {
 		t.Errorf("the silent connection was left open: %v", err)
 	}
@@ -124,7 +127,7 @@ func TestClosedBranchRefusesAndTheOtherServes(t *testing.T) {
 	}
 	c := dial()
 	io.WriteString(c, preface)
-	c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	c.SetReadDeadline(time.Now().Add(patience))
 	if _, err := c.Read(make([]byte, 1)); err == nil || strings.Contains(err.Error(), "timeout") {
 		t.Errorf("a connection for the closed branch: %v, want it closed", err)
 	}

@@ -24,7 +24,7 @@ func startServe(t *testing.T, client string, args ...string) *serving {
 	a := &app{in: strings.NewReader(""), out: &bytes.Buffer{}, err: &s.stderr, signals: s.signals}
 	go func() {
 		defer close(s.exited)
-		s.code = a.run(append([]string{"serve", "--listen", client, "--heartbeat-interval", "20ms", "--election-timeout", "200ms"}, args...))
+		s.code = a.run(append([]string{"serve", "--listen", client}, args...))
 	}()
 	t.Cleanup(func() {
 		s.signals <- struct{}{}

@@ -178,17 +178,21 @@ func (c *flipConn) Write(b []byte) (int, error) {
 func TestDamageOnTheWayIsCaught(t *testing.T) {
 	want := contents{"a": noise(1, 1000), "b": noise(2, 2000)}
 	src := mustCommit(t, openStore(t, vfs.NewMem(), "/from"), 10, want)
-	for at := 0; ; at += 97 {
+	caught := func(t *testing.T, at int) bool {
 		dst := openStore(t, vfs.NewMem(), "/to")
-		o := transfer(src, dst, func(c net.Conn) net.Conn { return &flipConn{c, at} },
-			SendOptions{IdleTimeout: 20 * time.Millisecond}, ReceiveOptions{IdleTimeout: 20 * time.Millisecond})
+		o := transfer(src, dst, func(c net.Conn) net.Conn { return &flipConn{c, at} }, SendOptions{}, ReceiveOptions{})
 		if o.sent == nil && at > 3000 {
-			break // behind the end of the stream
+			return false // behind the end of the stream
 		}
 		if o.got == nil || o.sent == nil || dst.Newest() != nil {
 			t.Fatalf("byte %d: %+v", at, o)
 		}
 		sameContents(t, mustTransfer(t, src, dst).img, want)
+		return true
+	}
+	for at, more := 0, true; more; at += 97 {
+		// In virtual time: a flipped length makes both wait for each other.
+		synctest.Test(t, func(t *testing.T) { more = caught(t, at) })
 	}
 }
 
