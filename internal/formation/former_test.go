@@ -49,6 +49,34 @@ func TestHighestBallotIsProposedAgain(t *testing.T) {
 	}
 }
 
+// TestSecondRoundNeedsEveryPromise: a founder that did not promise might have
+// accepted another genesis, or be founded by it; nobody is asked to accept
+// before it has said. Nor is a cluster founded before everybody has accepted.
+func TestSecondRoundNeedsEveryPromise(t *testing.T) {
+	f, w := lone(Durable{})
+	ballot := f.try.ballot
+	f.Answered("b", w.nodes[1].hello(), wire.Response{Promise: &wire.Promise{Ballot: ballot}})
+	for range 10 {
+		f.Tick()
+	}
+	e := f.Effects()
+	if asked := slices.ContainsFunc(e.Calls, func(c Call) bool { return c.Request.Accept != nil }); asked || f.Stage() != wire.Promised {
+		t.Errorf("with two promises of three: %s, asks to accept: %v", f.Stage(), asked)
+	}
+	f.Answered("c", w.nodes[2].hello(), wire.Response{Promise: &wire.Promise{Ballot: ballot}})
+	f.Answered("b", w.nodes[1].hello(), wire.Response{Accept: &wire.AcceptReply{Ballot: ballot}})
+	for range 10 {
+		f.Tick()
+	}
+	if e := f.Effects(); f.Stage() != wire.Accepted || e.Outcome != nil {
+		t.Errorf("with two acceptances of three: %s, %+v", f.Stage(), e.Outcome)
+	}
+	f.Answered("c", w.nodes[2].hello(), wire.Response{Accept: &wire.AcceptReply{Ballot: ballot}})
+	if e := f.Effects(); e.Outcome == nil || e.Save == nil || !e.Save.Founded {
+		t.Errorf("with all acceptances: %s, %+v", f.Stage(), e.Outcome)
+	}
+}
+
 // TestOnlyTheNamedDiskCounts: the promise of another disk at the address of a
 // founder is nothing, and the attempt begins again with that one.
 func TestOnlyTheNamedDiskCounts(t *testing.T) {

@@ -37,6 +37,9 @@ type still struct {
 	warned  []string
 	failed  error
 	shots   int // images that the machine wrote
+
+	compacts []uint64 // every AppendJob.Compact there was
+	restored uint64   // index of the last image that the machine was restored from
 }
 
 // counter counts commands, and the images that were taken of it.
@@ -59,17 +62,32 @@ const selfName = "a"
 
 // newStill boots a member that founds alone, on an empty disk.
 func newStill(t *testing.T, imageBytes int64) *still {
-	s := &still{t: t, fs: crashfs.New()}
+	t.Helper()
+	s, err := bootStill(t, crashfs.New(), imageBytes)
+	must(t, err)
+	s.rest()
+	return s
+}
+
+// bootStill boots a member from what is on a disk.
+func bootStill(t *testing.T, fs *crashfs.FS, imageBytes int64) (*still, error) {
+	s := &still{t: t, fs: fs}
 	dir, err := datadir.Open("/d", datadir.Options{FS: s.fs, Name: selfName})
-	must(t, err)
+	if err != nil {
+		return nil, err
+	}
 	log, err := raftlog.Open(dir.LogPath(), raftlog.Options{FS: s.fs, SegmentBytes: 1 << 12})
-	must(t, err)
+	if err != nil {
+		return nil, err
+	}
 	store, err := snapshot.Open(dir.SnapshotPath(), s.fs)
-	must(t, err)
+	if err != nil {
+		return nil, err
+	}
 	inc := dir.Identity().Incarnation
 	self := wire.Identity{Incarnation: inc, NodeID: inc.NodeID(), Name: selfName, PeerAddr: "a:1"}
 	s.machine = &counter{s: s}
-	s.writer = &Writer{Log: log, Send: s.Send}
+	s.writer = &Writer{Log: log, Send: s.Send, Restore: s.restore}
 	s.applier = &Applier{Self: self.NodeID, Machine: s.machine, Snapshots: store, Take: func(uint64) Waiter { return nil }}
 	s.m, err = New(Config{
 		Self: self, Epoch: 1, Cluster: "test", Mode: formation.Single, Nonce: make([]byte, 16),
@@ -77,9 +95,7 @@ func newStill(t *testing.T, imageBytes int64) *still {
 		Disk:   Disk{Log: log, Snapshots: store, State: dir, Machine: s.machine},
 		Logger: &raft.DefaultLogger{Logger: quietLog},
 	}, s)
-	must(t, err)
-	s.rest()
-	return s
+	return s, err
 }
 
 // rest lets everything that was begun come to its end.
@@ -107,6 +123,13 @@ func (s *still) write() {
 			s.m.Appended(j)
 		}
 	}
+}
+
+func (s *still) restore(img *snapshot.Image) error {
+	s.apply()
+	_, _, err := s.applier.Some([]ApplyJob{{Restore: img, Restored: func() {}}})
+	s.restored = img.Index
+	return err
 }
 
 func (s *still) apply() {
@@ -144,14 +167,19 @@ func (s *still) SetPeers(map[cluster.NodeID]string) {}
 func (s *still) Call(string, cluster.NodeID, wire.Request, time.Duration, func(wire.Response, wire.Hello, error)) {
 }
 func (s *still) Stream(cluster.NodeID, *snapshot.Image, *raftpb.Message, func(error)) {}
-func (s *still) Append(j AppendJob)                                                   { s.appends = append(s.appends, j) }
-func (s *still) Apply(j ApplyJob)                                                     { s.applies = append(s.applies, j) }
-func (s *still) Later(work, done func())                                              { s.later = append(s.later, work, done) }
-func (s *still) Changed(*View)                                                        {}
-func (s *still) Progress(uint64, uint64)                                              {}
-func (s *still) Dropped(replica.Dropped)                                              {}
-func (s *still) Released(replica.ReadDone)                                            {}
-func (s *still) Emit(event.Event)                                                     {}
+func (s *still) Append(j AppendJob) {
+	s.appends = append(s.appends, j)
+	if j.Compact > 0 {
+		s.compacts = append(s.compacts, j.Compact)
+	}
+}
+func (s *still) Apply(j ApplyJob)          { s.applies = append(s.applies, j) }
+func (s *still) Later(work, done func())   { s.later = append(s.later, work, done) }
+func (s *still) Changed(*View)             {}
+func (s *still) Progress(uint64, uint64)   {}
+func (s *still) Dropped(replica.Dropped)   {}
+func (s *still) Released(replica.ReadDone) {}
+func (s *still) Emit(event.Event)          {}
 func (s *still) Warn(text string, err error) {
 	s.warned = append(s.warned, fmt.Sprint(text, ": ", err))
 }

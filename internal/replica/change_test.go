@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -525,4 +526,32 @@ func TestAnnounce(t *testing.T) {
 		m, _ := w.nodes[1].rep.membership.Member(3)
 		return m == cluster.Member{ID: 3, Incarnation: n.self.Incarnation, Name: n.self.Name, PeerAddr: "elsewhere:2380", Role: cluster.Voter}
 	})
+}
+
+// TestReusedID: an identity that was removed is never a member again, as
+// whatever it comes back and under whatever name.
+func TestReusedID(t *testing.T) {
+	w := newWorld(t, 14, 3, 3)
+	l := w.elect(1)
+	token := l.change(remove(3))
+	w.until("n3 is out", func() bool { return l.seen.answers[token].Status == wire.ChangeApplied && w.nodes[3].gone != nil })
+	again := w.nodes[3].self
+	for i, name := range []string{again.Name, "another"} {
+		again.Name = name
+		c := join(again)
+		c.Request = fmt.Sprint("again ", i)
+		token := l.change(c)
+		w.settle()
+		if a := l.want(token, wire.ChangeRefused, "invalid"); !strings.Contains(a.Reason, "never used again") {
+			t.Errorf("refused with %q", a.Reason)
+		}
+	}
+	for _, op := range []wire.ChangeOp{wire.OpPromote, wire.OpUpdate} {
+		token := l.change(single("again "+string(op), op, 3))
+		w.settle()
+		l.want(token, wire.ChangeRefused, "invalid")
+	}
+	if _, member := l.rep.membership.Member(3); member {
+		t.Error("it is a member again")
+	}
 }

@@ -208,3 +208,51 @@ func TestCandidateForgetsItsOwnVote(t *testing.T) {
 		t.Fatalf("asked %d others for their votes, want 2", votes)
 	}
 }
+
+// A vote is sent only once it is durable, and a crash doesn't let the voter
+// vote again in that term (Raft thesis §3.8).
+func TestVoteSurvivesCrash(t *testing.T) {
+	w := newWorld(t, 13, 3, 3)
+	w.elect(1)
+	n := w.nodes[2]
+	term := n.rep.basic.GetTerm() + 1
+	// ask has a candidate ask for the node's vote, and returns whether it gave it.
+	ask := func(from uint64) bool {
+		w.pool = nil
+		n.rep.Step(&raftpb.Message{
+			Type: raftpb.MsgVote.Enum(), From: &from, To: new(uint64(2)), Term: &term, Index: new(n.rep.last), LogTerm: new(term),
+			Context: []byte("CampaignTransfer"), // raft's word for: though you hear a leader
+		})
+		n.drain()
+		if len(w.pool) > 0 {
+			t.Fatal("answered before its vote was durable")
+		}
+		for len(n.appends) > 0 {
+			n.append()
+		}
+		for _, p := range w.pool {
+			b, err := wire.DecodeBatch(p.batch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range b.Raft {
+				if m.GetType() == raftpb.MsgVoteResp && m.GetTo() == from {
+					return !m.GetReject()
+				}
+			}
+		}
+		t.Fatal("no answer")
+		return false
+	}
+	if !ask(1) {
+		t.Fatal("it gave no vote")
+	}
+	n.crash()
+	n.start()
+	if ask(3) {
+		t.Error("it voted twice in one term")
+	}
+	if !ask(1) {
+		t.Error("it has forgotten whom it voted for")
+	}
+}
