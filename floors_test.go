@@ -63,6 +63,7 @@ var floors = []floor{
 	{6, "cmd/mustersim", "internal/sim"},
 	{8, "examples/counter", ". statemachine"},
 	{8, "test/process", ""}, // tests alone, over the built command
+	{8, "test/mutants", ""}, // over the go command
 }
 
 // TestFloors: no import goes up or sideways, no package lies outside the table.
