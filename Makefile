@@ -50,6 +50,14 @@ bin/golangci-lint: tools/go.mod tools/go.sum
 crash: ## log, identity and snapshots on the crash disk, counted: images, faults, bit flips (a part of `make test`)
 	@$(GO) test -count=1 -v -run 'Crash|EveryOperationFailsOnce|BitFlips' ./internal/raftlog ./internal/datadir ./internal/snapshot | awk -f test/crash.awk
 
+.PHONY: mutants
+mutants: ## plant each bug of test/mutants and see every test that is to find it find it
+	$(GO) run ./test/mutants -all
+
+.PHONY: mutants-fast
+mutants-fast: ## a dozen of the mutants, each until the first test has found it
+	$(GO) run ./test/mutants -fast
+
 .PHONY: sim
 sim: ## SEEDS (10000) simulated clusters through faults, on all cores
 	$(GO) run ./cmd/mustersim -seeds $(SEEDS)
@@ -77,12 +85,13 @@ bench-test: ## build and test the benchmarks' own code
 	cd bench && $(GO) build ./... && $(GO) test ./...
 
 .PHONY: check
-check: ## everything that must hold: build, vet, race tests (with floors and docs), crash disk, simulator, explorer, lint, short fuzz
+check: ## everything that must hold: build, vet, race tests (with floors and docs), crash disk, simulator, explorer, mutants, lint, short fuzz
 	$(MAKE) --no-print-directory build
 	$(MAKE) --no-print-directory vet
 	$(MAKE) --no-print-directory race
 	$(MAKE) --no-print-directory crash
 	$(MAKE) --no-print-directory sim
+	$(MAKE) --no-print-directory mutants-fast
 	$(MAKE) --no-print-directory bench-test
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory fuzz
