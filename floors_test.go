@@ -29,13 +29,14 @@ type floor struct {
 var floors = []floor{
 	{0, "cluster", ""},
 	{0, "statemachine", ""},
-	{0, "internal/crashfs", ""}, // for tests and the simulator
 	{0, "internal/history", ""}, // for tests and the simulator
 	{0, "internal/loopback", ""},
+	{0, "internal/race", ""}, // for tests
 	{0, "internal/raftlog", ""},
 	{0, "kv/internal/mvcc", ""},
 
 	{1, "event", "cluster"},
+	{1, "internal/crashfs", "internal/race"}, // for tests and the simulator
 	{1, "internal/wire", "cluster"},
 	{1, "internal/datadir", "cluster"},
 	{1, "kv", "statemachine kv/internal/mvcc"},

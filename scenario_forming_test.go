@@ -10,6 +10,7 @@ import (
 
 	"github.com/musterhq/muster"
 	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/internal/race"
 	"github.com/musterhq/muster/mustertest"
 )
 
@@ -45,7 +46,7 @@ func TestJoinerBootstrapsItself(t *testing.T) {
 			}
 		}})
 		c.Start("j1", "j2")
-		for range 10 {
+		for range race.Share(10) {
 			time.Sleep(time.Minute)
 			inNoCluster(t, c.Member("j1"))
 			inNoCluster(t, c.Member("j2"))
@@ -168,7 +169,7 @@ func TestLateNodeMeetsFormedCluster(t *testing.T) {
 		ctx := t.Context()
 		c := formed(t, mustertest.Options{Config: func(name string, c *muster.Config) { c.JoinOnly = false }})
 		propose(t, c.Leader(ctx), "a")
-		time.Sleep(10 * time.Minute)
+		time.Sleep(time.Duration(race.Share(10)) * time.Minute)
 		n4 := c.Join(ctx, "n4")
 		if !n4.Saw("joined") || n4.Saw("founded") {
 			t.Errorf("n4 did not join: %v", n4.Events())

@@ -10,6 +10,7 @@ import (
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/internal/crashfs"
+	"github.com/musterhq/muster/internal/race"
 )
 
 // life is what a node does with its directory, and what it may rely on.
@@ -150,7 +151,7 @@ func (l life) verify(img *crashfs.FS, seed uint64) error {
 // fails, and the process is killed, before each operation of some lives.
 func TestPromiseLostInCrash(t *testing.T) {
 	images := 0
-	for seed := range uint64(crashfs.Share(24)) {
+	for seed := range uint64(race.Share(24)) {
 		l := life{rng: rand.New(rand.NewPCG(seed, 4)), fs: crashfs.New()}
 		for range 3 {
 			var next life

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+
+	"github.com/musterhq/muster/internal/race"
 )
 
 var deep = flag.Bool("explore", false, "explore tens of millions of states; takes some minutes")
@@ -17,6 +19,9 @@ func TestExplore(t *testing.T) {
 		{seeds: 3, crashes: 1, attempts: 2},
 		{seeds: 3, wipes: 2, attempts: 2},
 		{seeds: 2, late: 1, joinOnly: 1, crashes: 1, attempts: 2},
+	}
+	if race.Enabled {
+		scopes = scopes[:1]
 	}
 	if *deep {
 		scopes = []scope{

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/internal/race"
 	"github.com/musterhq/muster/internal/wire"
 )
 
@@ -259,7 +260,7 @@ func run(seed uint64, wipes int, plant func(*chaos), verbose bool) string {
 // where a majority of those that accepted a genesis is gone. SCENARIOS 2, 11,
 // 20, 21, 22, 23, 25.
 func TestModel(t *testing.T) {
-	runs := 1200
+	runs := race.Share(1200)
 	if testing.Short() {
 		runs = 500
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/musterhq/muster/internal/crashfs"
+	"github.com/musterhq/muster/internal/race"
 )
 
 // life drives a log with a random workload. states are what the log went
@@ -186,7 +187,7 @@ func (c *crashes) live(v *life) (next life, err error) {
 // of random lives.
 func TestCrashImages(t *testing.T) {
 	var c crashes
-	for seed := range uint64(crashfs.Share(24)) {
+	for seed := range uint64(race.Share(24)) {
 		v := life{rng: rand.New(rand.NewPCG(seed, 2)), fs: crashfs.New(), states: []model{{}}, cache: []int64{1, 1000, 1 << 20}[seed%3]}
 		for range 4 { // boots
 			var err error

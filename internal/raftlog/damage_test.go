@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/musterhq/muster/internal/crashfs"
+	"github.com/musterhq/muster/internal/race"
 )
 
 // damageable is a log of some segments, and what it held after each append.
@@ -43,7 +44,7 @@ func eachFlip(t *testing.T, fs *crashfs.FS, f func(name string, off int64, l *Lo
 		good, err := fs.ReadFile(path)
 		must(t, err)
 		for off := range good {
-			for k := range crashfs.Share(8) {
+			for k := range race.Share(8) {
 				img := fs.Kill()
 				must(t, img.WriteFile(path, flipped(good, off, k)))
 				before := img.String()
@@ -198,7 +199,7 @@ func TestBitFlipsUnderAnOpenLog(t *testing.T) {
 		good, err := fs.ReadFile(seg.path)
 		must(t, err)
 		for off := range good {
-			for k := range crashfs.Share(8) {
+			for k := range race.Share(8) {
 				flips++
 				must(t, fs.WriteFile(seg.path, flipped(good, off, k)))
 				if _, err := l.Entries(l.FirstIndex(), l.LastIndex()+1, 1<<20); err != nil {

@@ -10,11 +10,12 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/internal/race"
 	"github.com/musterhq/muster/internal/wire"
 )
 
 var (
-	seeds      = flag.Int("replica.seeds", 200, "how many seeds TestRandom runs")
+	seeds      = flag.Int("replica.seeds", race.Share(200), "how many seeds TestRandom runs")
 	firstSeed  = flag.Uint64("replica.seed", 1, "the first seed of TestRandom")
 	stormSteps = flag.Int("replica.steps", 500, "steps of one seed")
 )

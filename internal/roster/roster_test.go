@@ -10,6 +10,7 @@ import (
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/event"
+	"github.com/musterhq/muster/internal/race"
 )
 
 func TestTarget(t *testing.T) {
@@ -93,7 +94,7 @@ func wrong(s Seen, p Policy, c Change) string {
 // TestPlanIsSafe: each change that is planned is safe by itself, and they come
 // to rest; a role is not given and taken back.
 func TestPlanIsSafe(t *testing.T) {
-	for seed := range uint64(30000) {
+	for seed := range uint64(race.Share(30000)) {
 		s, p := anything(rand.New(rand.NewPCG(seed, 2)))
 		start, story := s, ""
 		touched := map[cluster.NodeID]bool{}
@@ -139,7 +140,7 @@ func checkRest(t *testing.T, seed uint64, s Seen, p Policy, why Why) {
 // TestRemoveIsSafe: what a removal takes with it is safe, or it is refused.
 func TestRemoveIsSafe(t *testing.T) {
 	refused, done := 0, 0
-	for seed := range uint64(30000) {
+	for seed := range uint64(race.Share(30000)) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		s, p := anything(r)
 		id := s.Members[r.IntN(len(s.Members))].Member.ID

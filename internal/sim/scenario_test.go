@@ -11,6 +11,7 @@ import (
 	"github.com/musterhq/muster/internal/crashfs"
 	"github.com/musterhq/muster/internal/formation"
 	"github.com/musterhq/muster/internal/history"
+	"github.com/musterhq/muster/internal/race"
 )
 
 // SCENARIOS 11: three nodes form in any order of their starts, up to a minute
@@ -176,7 +177,7 @@ func TestJointBothQuorumsPartitioned(t *testing.T) {
 func TestHundredJoinsAtOnce(t *testing.T) {
 	s := newScene(t, 5, 3).formed()
 	joins := 100
-	if testing.Short() || raceDetector {
+	if testing.Short() || race.Enabled {
 		joins = 25
 	}
 	for range joins {
@@ -191,7 +192,7 @@ func TestHundredJoinsAtOnce(t *testing.T) {
 // roles, on the leader and on a follower.
 func TestPowerLossDuringConfChange(t *testing.T) {
 	steps := 14
-	if testing.Short() || raceDetector {
+	if testing.Short() || race.Enabled {
 		steps = 4
 	}
 	for at := range steps {

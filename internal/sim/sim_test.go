@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/musterhq/muster/internal/race"
 )
 
 var (
@@ -19,7 +21,7 @@ var (
 // the command that it prints.
 func TestSeeds(t *testing.T) {
 	n := *seeds
-	if testing.Short() || raceDetector {
+	if testing.Short() || race.Enabled {
 		n = min(n, 40)
 	}
 	for i := range n {

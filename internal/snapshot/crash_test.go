@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/musterhq/muster/internal/crashfs"
+	"github.com/musterhq/muster/internal/race"
 )
 
 // member is what one member does to its store, and what it may rely on.
@@ -194,7 +195,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 	for _, st := range stories {
 		t.Run(st.name, func(t *testing.T) {
 			points, saw := 0, map[uint64]bool{}
-			for seed := range uint64(crashfs.Share(5)) {
+			for seed := range uint64(race.Share(5)) {
 				rng := rand.New(rand.NewPCG(seed, 6))
 				m := st.begin(t)
 				var failed error // told here too, as some errors of removals are dropped

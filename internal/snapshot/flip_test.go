@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/musterhq/muster/internal/crashfs"
+	"github.com/musterhq/muster/internal/race"
 )
 
 // eachFlip gives a disk with one bit of the files below dir flipped, each in
@@ -28,7 +29,7 @@ func eachFlip(t *testing.T, fs *crashfs.FS, dir string, bits int, f func(fs *cra
 			t.Fatal(err)
 		}
 		all := bits * len(good)
-		n := crashfs.Share(all)
+		n := race.Share(all)
 		for i := range n {
 			at := i * all / n
 			off, bad := at/bits, bytes.Clone(good)

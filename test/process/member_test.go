@@ -24,6 +24,7 @@ import (
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/event"
 	"github.com/musterhq/muster/internal/loopback"
+	"github.com/musterhq/muster/internal/race"
 	_ "github.com/musterhq/muster/server" // see build
 )
 
@@ -60,8 +61,11 @@ var build = sync.OnceValue(func() error {
 			return err
 		}
 	}
-	args := append(append([]string{"build", "-o", program}, buildFlags...), source)
-	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+	args := []string{"build", "-o", program}
+	if race.Enabled {
+		args = append(args, "-race")
+	}
+	if out, err := exec.Command("go", append(args, source)...).CombinedOutput(); err != nil {
 		return fmt.Errorf("build muster: %w\n%s", err, out)
 	}
 	return nil

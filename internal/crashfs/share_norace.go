@@ -1,5 +1,0 @@
-//go:build !race
-
-package crashfs
-
-const slowdown = 1
