@@ -14,6 +14,10 @@ const (
 	codeNotBlank  = "not_blank"
 	codeWrongDisk = "wrong_disk"
 	codeSeeds     = "seeds_differ"
+	codeExpect    = "expect_differs"
+	codeUnseen    = "founder_unseen"
+	codeTooMany   = "too_many_eligible"
+	codeHeld      = "accepted_elsewhere"
 	codeName      = "name_differs"
 	codeJoinOnly  = "join_only"
 	codeSingle    = "single"
@@ -64,14 +68,26 @@ func (f *Former) mayPromise(h wire.Hello, r wire.Prepare) (code, why string) {
 		return codeWrongDisk, fmt.Sprintf("the node at this address has another data directory now (incarnation %s)", self)
 	case h.Cluster != f.cfg.Cluster:
 		return codeName, fmt.Sprintf("this node belongs to a cluster named %q", f.cfg.Cluster)
-	case !sameSet(f.cfg.Seeds, r.Seeds):
-		return codeSeeds, fmt.Sprintf("this node's seeds are %s", list(f.cfg.Seeds))
+	case r.Expect != f.cfg.Expect:
+		return codeExpect, f.founding()
+	case f.cfg.Mode == Static && !sameSet(f.cfg.Seeds, r.Seeds):
+		return codeSeeds, f.founding()
 	case !sorted, !slices.ContainsFunc(r.Founders, named), r.Ballot.Node != h.Self.Incarnation:
 		return codeMalformed, "the founders are not sorted, or this node or the asking one is not among them"
+	case f.cfg.Mode == Dynamic:
+		return f.mayPromiseOpen(r.Founders)
 	case len(r.Founders) != len(f.cfg.Seeds):
 		return codeSeeds, fmt.Sprintf("%d founders for %d seeds", len(r.Founders), len(f.cfg.Seeds))
 	}
 	return "", ""
+}
+
+// founding says with whom this node founds, for people.
+func (f *Former) founding() string {
+	if f.cfg.Mode == Dynamic {
+		return fmt.Sprintf("this node founds with whom it meets, and expects %d founders", f.cfg.Expect)
+	}
+	return fmt.Sprintf("this node's seeds are %s", list(f.cfg.Seeds))
 }
 
 // mayFound says whether this node takes part in any founding now.

@@ -1,6 +1,7 @@
 package formation
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/musterhq/muster/cluster"
@@ -22,13 +23,13 @@ type attempt struct {
 
 	best    wire.Ballot // highest ballot of a genesis that a promise showed
 	bestRaw []byte
+	shown   [][]byte // each genesis that a promise showed
 }
 
 // blocked is an accepted genesis that stands against founding with the nodes
 // that answer now.
 type blocked struct {
 	founders []founder // with whom it was tried
-	holder   string    // name of the founder that accepted it
 	genesis  *wire.Genesis
 }
 
@@ -45,7 +46,7 @@ func (f *Former) coordinate() {
 	}
 	if f.try == nil {
 		founders, problems := f.founders()
-		if len(problems) > 0 {
+		if len(problems) > 0 || f.crowdChanged() {
 			f.quiet = 0 // the wait begins when all are there
 			return
 		}
@@ -68,6 +69,9 @@ func (f *Former) turn(founders []founder) int {
 	if f.yields {
 		ticks += step
 	}
+	if f.cfg.Mode == Dynamic {
+		ticks += step // for others to show themselves, that come up at the same time
+	}
 	return ticks
 }
 
@@ -85,16 +89,22 @@ func (f *Former) begin(founders []founder) {
 // restart lets every founder be asked at once.
 func (f *Former) restart(q question) {
 	for _, x := range f.try.founders {
-		p := f.find(x.addr)
-		p.wait[q], p.no = 0, nil
+		if p := f.find(x.addr); p != nil { // nil: this node itself
+			p.wait[q], p.no = 0, nil
+		}
 	}
 }
 
-// outdated says that another disk answers for one of the founders.
+// outdated says that another disk answers for one of the founders, or that
+// others are to found now, where that is not settled yet.
 func (f *Former) outdated() bool {
+	if f.cfg.Mode == Dynamic && f.try.genesis == nil {
+		now, _ := f.founders()
+		return !slices.EqualFunc(now, f.try.founders, func(a, b founder) bool { return a.id.Incarnation == b.id.Incarnation })
+	}
 	return slices.ContainsFunc(f.try.founders, func(x founder) bool {
 		p := f.find(x.addr)
-		return p.met && p.hello.Self.Incarnation != x.id.Incarnation
+		return p != nil && p.met && p.hello.Self.Incarnation != x.id.Incarnation
 	})
 }
 
@@ -111,7 +121,7 @@ func (f *Former) pursue() {
 		to := x.id.Incarnation
 		if t.genesis == nil {
 			f.ask(f.find(x.addr), askPrepare, wire.Request{Prepare: &wire.Prepare{
-				Ballot: t.ballot, To: to, Founders: identities(t.founders), Seeds: f.cfg.Seeds,
+				Ballot: t.ballot, To: to, Founders: identities(t.founders), Seeds: f.fixed(), Expect: f.cfg.Expect,
 			}})
 		} else {
 			f.ask(f.find(x.addr), askAccept, wire.Request{Accept: &wire.Accept{Ballot: t.ballot, To: to, Genesis: t.genesis}})
@@ -129,6 +139,9 @@ func (f *Former) readPromise(from cluster.Incarnation, r wire.Promise) {
 	t.got[i] = true
 	if r.Accepted.Compare(t.best) > 0 {
 		t.best, t.bestRaw = r.Accepted, r.Genesis
+	}
+	if r.Genesis != nil && !slices.ContainsFunc(t.shown, func(raw []byte) bool { return bytes.Equal(raw, r.Genesis) }) {
+		t.shown = append(t.shown, r.Genesis)
 	}
 	if slices.Contains(t.got, false) {
 		return
@@ -190,21 +203,33 @@ func (f *Former) counts(from cluster.Incarnation, b wire.Ballot, code string) in
 
 // choose picks what to propose: the genesis accepted at the highest ballot,
 // unchanged, or a new one where there is none or it may be replaced.
+//
+// With Dynamic any other that was accepted must be replaceable as well. Two
+// attempts there may have nothing in common but a disk that was wiped; the new
+// one doesn't know what the old one promised, and the higher ballot may belong
+// to the one that nothing can come of.
 func (f *Former) choose() ([]byte, bool) {
 	t := f.try
-	if t.bestRaw != nil {
-		old, err := wire.DecodeGenesis(t.bestRaw)
-		if err == nil && slices.EqualFunc(old.Founders, t.founders, sameFounder) {
-			return t.bestRaw, true
+	for _, raw := range t.shown {
+		best := bytes.Equal(raw, t.bestRaw)
+		if !best && f.cfg.Mode == Static {
+			continue
+		}
+		old, err := wire.DecodeGenesis(raw)
+		if best && err == nil && slices.EqualFunc(old.Founders, t.founders, sameFounder) {
+			continue
 		}
 		if err != nil || !f.replaceable(old) {
-			f.blocked = &blocked{founders: t.founders, holder: f.holder(t.best), genesis: &old}
+			f.blocked = &blocked{founders: t.founders, genesis: &old}
 			return nil, false
 		}
 	}
+	if old, err := wire.DecodeGenesis(t.bestRaw); err == nil && slices.EqualFunc(old.Founders, t.founders, sameFounder) {
+		return t.bestRaw, true
+	}
 	g := wire.Genesis{
 		Protocol: wire.Protocol, Cluster: f.cfg.Cluster,
-		Founders: identities(t.founders), Seeds: f.cfg.Seeds, Nonce: f.cfg.Nonce,
+		Founders: identities(t.founders), Seeds: f.fixed(), Nonce: f.cfg.Nonce,
 	}
 	return g.Encode(), true
 }
@@ -212,22 +237,20 @@ func (f *Former) choose() ([]byte, bool) {
 // replaceable says whether an accepted genesis may be given up for one with
 // the founders of this attempt. Those of its founders that still answer have
 // all just promised, and so attested that they weren't founded by it. The
-// others are gone: the list of addresses is the same, and other incarnations
-// answer at theirs. They are a minority, so nothing was ever committed by them
-// alone.
+// others are gone: other incarnations answer at their addresses, and these are
+// among the founders now. They are a minority, so nothing was ever committed by
+// them alone.
 func (f *Former) replaceable(old wire.Genesis) bool {
-	gone := len(missing(old.Founders, f.try.founders))
-	return sameSet(f.cfg.Seeds, old.Seeds) && gone > 0 && gone < len(old.Founders)/2+1
-}
-
-// holder names the coordinator of a ballot, for people.
-func (f *Former) holder(b wire.Ballot) string {
-	for _, x := range f.try.founders {
-		if x.id.Incarnation == b.Node {
-			return x.id.Name
-		}
+	gone := missing(old.Founders, f.try.founders)
+	if len(gone) == 0 || len(gone) >= len(old.Founders)/2+1 {
+		return false
 	}
-	return b.Node.String()
+	if f.cfg.Mode == Static {
+		return sameSet(f.cfg.Seeds, old.Seeds)
+	}
+	return !slices.ContainsFunc(gone, func(i wire.Identity) bool {
+		return !slices.ContainsFunc(f.try.founders, func(x founder) bool { return x.addr == i.PeerAddr })
+	})
 }
 
 // blockedFor says that the same founders failed already on a genesis that

@@ -15,7 +15,7 @@ func (f *Former) Clone() *Former {
 	c.peers = slices.Clone(f.peers)
 	if f.try != nil {
 		t := *f.try
-		t.got = slices.Clone(t.got)
+		t.got, t.shown = slices.Clone(t.got), slices.Clone(t.shown)
 		c.try = &t
 	}
 	c.out.Calls = slices.Clone(f.out.Calls)
@@ -37,9 +37,15 @@ func (f *Former) Fingerprint() [sha256.Size]byte {
 	for i := range f.peers {
 		b = appendPeer(b, &f.peers[i])
 	}
+	for _, i := range f.crowd {
+		b = append(b, i[:]...)
+	}
 	if t := f.try; t != nil {
 		b = appendBallot(appendBallot(b, t.ballot), t.best)
 		b = appendString(appendString(b, string(t.genesis)), string(t.bestRaw))
+		for _, raw := range t.shown {
+			b = appendString(b, string(raw))
+		}
 		for i, x := range t.founders {
 			b = append(b, x.id.Incarnation[:]...)
 			b = appendInts(b, bit(t.got[i]))
@@ -66,6 +72,10 @@ func appendPeer(b []byte, p *peer) []byte {
 	b = appendInts(b, p.wait[:]...)
 	b = append(append(b, p.hello.Self.Incarnation[:]...), p.hello.ClusterID[:]...)
 	b = appendInts(b, p.hello.Protocol, bit(p.hello.Stage == wire.InCluster), bit(p.hello.Stage == wire.Removed))
+	b = appendInts(b, p.hello.Expect, bit(p.hello.Stage == wire.Accepted))
+	for _, i := range p.sees {
+		b = append(b, i[:]...)
+	}
 	b = appendString(b, p.hello.Cluster)
 	for _, s := range p.hello.Seeds {
 		b = appendString(b, s)

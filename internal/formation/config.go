@@ -17,6 +17,9 @@ const (
 	Single
 	// JoinOnly never founds and never promises; it asks the seeds to be let in.
 	JoinOnly
+	// Dynamic founds together with whom it meets, or joins the cluster that one
+	// of them is in.
+	Dynamic
 )
 
 // String is the mode's name in messages.
@@ -28,6 +31,8 @@ func (m Mode) String() string {
 		return "single"
 	case JoinOnly:
 		return "join-only"
+	case Dynamic:
+		return "dynamic"
 	}
 	return "unknown"
 }
@@ -37,9 +42,12 @@ type Config struct {
 	Self    wire.Identity
 	Cluster string // the cluster's name
 	Mode    Mode
-	// Seeds is as configured. Static: the founders' addresses. JoinOnly:
-	// addresses to ask. Single: not used.
+	// Seeds is as configured. Static: the founders' addresses. JoinOnly and
+	// Dynamic: addresses to ask. Single: not used.
 	Seeds []string
+	// Expect is with how many founders together Dynamic founds, this node
+	// among them; at least 2. Not used by the others.
+	Expect int
 	// Nonce is 16 random bytes, drawn by the caller at each boot.
 	Nonce []byte
 	// RetryTicks is how often everybody is asked again, in ticks; 0 means 5.
@@ -66,6 +74,9 @@ const (
 func (c Config) withDefaults() Config {
 	c.Seeds = sortedSet(c.Seeds)
 	c.Nonce = slices.Clone(c.Nonce)
+	if c.Mode != Dynamic {
+		c.Expect = 0
+	}
 	if c.RetryTicks <= 0 {
 		c.RetryTicks = defaultRetryTicks
 	}

@@ -29,6 +29,15 @@
 // A founder that misses the Commit learns of it by asking: a member that shows
 // the ID of the genesis that this node accepted proves that it was committed.
 //
+// With [Dynamic], the founders are as many nodes as each of them expects, that
+// answer, are in no cluster and all see each other: of those the lowest
+// incarnations. Seeds are only addresses to begin with; nodes learn of the rest
+// from each other. Each founder checks at its promise that it sees the others
+// itself, and that no second group could found: it refuses if twice as many
+// nodes as are expected are there, as far as it and those that it sees can see.
+// And whoever accepted a genesis founds with the same nodes, or those at their addresses,
+// while all that see it wait.
+//
 // # Rules
 //
 //   - Nothing is inferred from silence. A seed that doesn't answer holds up the
@@ -36,14 +45,21 @@
 //   - A node is founded only by a genesis that it accepted.
 //   - A node that sees a cluster of its name neither founds nor promises; it
 //     joins. Two clusters of that name: it joins neither.
-//   - An accepted genesis is given up in three cases, see [Former.replaceable] and
-//     [Former.acceptedIsDead]: a minority of its founders is gone from its seed
+//   - An accepted genesis is given up in two cases, see [Former.replaceable] and
+//     [Former.acceptedIsDead]: a minority of its founders is gone from its
 //     address and every other one promises that it wasn't founded; or one of
 //     its founders is in another cluster, so that it can't have been committed.
 //
 // At most one cluster comes out of a seed list, unless the disks of all of its
 // founders are wiped. What that costs: one dead seed holds up the first
 // founding, though never a cluster that exists.
+//
+// Dynamic gives less, for nothing that a node can ask tells it of nodes that it
+// can't reach. Two groups with a founder in common never both found. Two that
+// have none may, if they are as large as expected and none of the one has met
+// any of the other when they promise. To expect more than half of the nodes
+// that there will ever be rules that out, as long as no disk is wiped: the new
+// disk counts as another node.
 //
 // # How that is known
 //

@@ -7,8 +7,11 @@ import (
 	"github.com/musterhq/muster/internal/wire"
 )
 
-// explain puts into words what keeps the seeds from founding.
+// explain puts into words what keeps a node from founding with others.
 func (f *Former) explain(x problem) event.Reason {
+	if r := f.explainOpen(x); r.Code != "" {
+		return r
+	}
 	switch x.code {
 	case whyNotASeed:
 		return event.Reason{Code: x.code,
@@ -48,11 +51,15 @@ func (f *Former) explainSeed(code string, p *peer) event.Reason {
 			fmt.Sprintf("%s was removed from a cluster and can't found another", p.who()),
 			"start that node with an empty data directory")
 	case whySeedsDiffer:
-		text := fmt.Sprintf("%s has the seeds %s, this node %s", p.who(), list(p.hello.Seeds), list(f.cfg.Seeds))
-		if len(p.hello.Seeds) == 0 {
+		text, out := fmt.Sprintf("%s has the seeds %s, this node %s", p.who(), list(p.hello.Seeds), list(f.cfg.Seeds)), "give every founder the same seeds; their order doesn't matter"
+		switch {
+		case p.hello.Expect > 0:
+			out = "give all of them the same --expect, or none and the same seeds"
+			text = fmt.Sprintf("%s founds with whom it meets and expects %d founders, this node founds with its seeds %s", p.who(), p.hello.Expect, list(f.cfg.Seeds))
+		case len(p.hello.Seeds) == 0:
 			text = fmt.Sprintf("%s was started without seeds, to join or to be single, and can't found with this node", p.who())
 		}
-		return p.reason(code, text, "give every founder the same seeds; their order doesn't matter")
+		return p.reason(code, text, out)
 	}
 	why := "no reason given"
 	if p.refusal != nil {

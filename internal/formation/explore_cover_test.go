@@ -57,6 +57,7 @@ func TestReductionsLoseNothing(t *testing.T) {
 	scopes := []scope{
 		{seeds: 2, crashes: 1, wipes: 1, attempts: 2},
 		{seeds: 3, crashes: 1, attempts: 2},
+		{open: 3, expect: 2, crashes: 1, attempts: 2},
 	}
 	if race.Enabled {
 		scopes = scopes[:1]
@@ -64,7 +65,8 @@ func TestReductionsLoseNothing(t *testing.T) {
 	if *deep {
 		scopes = append(scopes,
 			scope{seeds: 2, crashes: 1, wipes: 2, attempts: 2},
-			scope{seeds: 3, wipes: 1, attempts: 2})
+			scope{seeds: 3, wipes: 1, attempts: 2},
+			scope{open: 3, expect: 2, wipes: 1, attempts: 2})
 	}
 	for _, s := range scopes {
 		_, reduced := exploreDisks(t, s)
@@ -82,11 +84,21 @@ func TestReductionsLoseNothing(t *testing.T) {
 // TestExplorerCoversTime: what comes to be on disks where nodes wait, retry and
 // yield as they do is among what the explorer finds, which knows no time.
 func TestExplorerCoversTime(t *testing.T) {
-	s, runs, met := scope{seeds: 3, wipes: 1, attempts: 2}, uint64(race.Share(300)), map[uint64]bool{}
+	scopes, runs := []scope{{seeds: 3, wipes: 1, attempts: 2}, {open: 3, expect: 2, wipes: 1, attempts: 2}}, uint64(race.Share(300))
 	if *deep {
-		s.crashes, runs = 1, 10000
+		scopes, runs = append(scopes, scope{seeds: 3, wipes: 1, crashes: 1, attempts: 2}, scope{open: 4, expect: 3, crashes: 1, attempts: 2}), 3000
 	}
-	x, possible := exploreDisks(t, s)
+	for _, s := range scopes {
+		x, possible := exploreDisks(t, s)
+		met := possible.compare(t, x, runs)
+		t.Logf("%s: met %d of %d ways to fill the disks", s, met, len(possible.slots))
+	}
+}
+
+// compare lets nodes with clocks run so often, and counts what came to be on
+// their disks. All of it has to be possible.
+func (o *onDisks) compare(t *testing.T, x *explorer, runs uint64) int {
+	met := map[uint64]bool{}
 	for seed := range runs {
 		w := x.timed(seed)
 		for range 300 {
@@ -95,13 +107,13 @@ func TestExplorerCoversTime(t *testing.T) {
 				break
 			}
 			sum := w.sum()
-			if _, ok := possible.slots[sum]; !ok {
-				t.Fatalf("seed %d: the explorer doesn't come to\n%s%s", seed, w.story.String(), w.state())
+			if _, ok := o.slots[sum]; !ok {
+				t.Fatalf("%s, seed %d: the explorer doesn't come to\n%s%s", x.scope, seed, w.story.String(), w.state())
 			}
 			met[sum] = true
 		}
 	}
-	t.Logf("met %d of %d ways to fill the disks", len(met), len(possible.slots))
+	return len(met)
 }
 
 // timed is a world with clocks on the machines of an exploration, with no more

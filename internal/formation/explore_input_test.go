@@ -1,6 +1,8 @@
 package formation
 
 import (
+	"slices"
+
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/internal/wire"
 )
@@ -51,6 +53,7 @@ func (c *catalogue) run(s *nodeState, in input) *result {
 	switch in & kinds {
 	case arrives:
 		asked = c.notes[in&^kinds]
+		c.foresee(n, asked)
 		replies = c.arrive(n, asked)
 	case blank:
 		d := diskNumber(in)
@@ -67,6 +70,9 @@ func (c *catalogue) run(s *nodeState, in input) *result {
 	for _, y := range replies {
 		c.reply(r, s, asked, y.Response)
 	}
+	if r.no != "" && !r.saved {
+		r.to = s // also where the outlook that it needed ends an attempt
+	}
 	return r
 }
 
@@ -79,25 +85,84 @@ func (c *catalogue) blankProbe() wire.Response {
 	return wire.Response{Probe: &wire.ProbeReply{Known: c.hosts}}
 }
 
-// attemptWith is the input that a node begins an attempt, with the nth disk of
-// each host.
-func attemptWith(counter int, nth [maxHosts]int) input {
-	in := tries | input(counter)
-	for i, k := range nth {
-		in |= input(k) << (4 + 3*i)
+// outlook is whom a node sees that could found with it, at a moment at which
+// that counts: of each host in the mask its nth disk. It sees no others, and all
+// of them see each other: so it is free to do most.
+type outlook struct {
+	hosts uint8 // a bit each
+	nth   [maxHosts]uint8
+}
+
+// attemptWith is the input that a node begins an attempt with that outlook.
+func attemptWith(counter int, o outlook) input {
+	in := tries | input(counter) | input(o.hosts)<<4
+	for i, k := range o.nth {
+		in |= input(k) << (10 + 2*i)
 	}
 	return in
 }
 
-// attempt shows a node the others, and lets it lose patience.
-func (c *catalogue) attempt(n *node, in input) {
-	for i, h := range c.hosts {
-		if h != n.host {
-			n.f.Answered(h, c.blankHello(disk{i, int(in >> (4 + 3*i) & 7)}), c.blankProbe())
+func (in input) outlook() outlook {
+	o := outlook{hosts: uint8(in >> 4 & 0x3f)}
+	for i := range o.nth {
+		o.nth[i] = uint8(in >> (10 + 2*i) & 3)
+	}
+	return o
+}
+
+// outlookOn is the outlook on those disks.
+func (c *catalogue) outlookOn(founders []wire.Identity) outlook {
+	var o outlook
+	for _, i := range founders {
+		d := c.diskOf(i.Incarnation)
+		o.hosts |= 1 << d.host
+		o.nth[d.host] = uint8(d.nth)
+	}
+	return o
+}
+
+// show gives a node an outlook. What it knows of members stays.
+func (c *catalogue) show(n *node, o outlook) {
+	var all []cluster.Incarnation
+	for h := range c.hosts {
+		if o.hosts&(1<<h) != 0 {
+			all = append(all, c.incarnation(disk{h, int(o.nth[h])}))
 		}
 	}
+	all = append(all, n.cfg.Self.Incarnation)
+	for i := range n.f.peers {
+		p := &n.f.peers[i]
+		h := slices.Index(c.hosts, p.addr)
+		switch {
+		case p.self || p.in(n.cfg.Cluster):
+		case o.hosts&(1<<h) == 0:
+			*p = peer{addr: p.addr, seed: p.seed, err: "timed out"}
+		default:
+			*p = peer{addr: p.addr, seed: p.seed, live: true, met: true, probed: true, sees: all,
+				hello: c.blankHello(disk{h, int(o.nth[h])})}
+		}
+	}
+	n.f.crowdChanged()
+}
+
+// attempt lets a node lose patience.
+func (c *catalogue) attempt(n *node, in input) {
+	c.show(n, in.outlook())
 	n.f.try, n.f.quiet, n.f.highest = nil, 1<<20, uint64(in&15)-1
 	n.f.proceed()
+}
+
+// foresee gives a node that founds with whom it meets the outlook on which
+// what arrives depends: of an attempt on those with whom it is made, and of a
+// promise on those for whom it is asked.
+func (c *catalogue) foresee(n *node, m *note) {
+	switch {
+	case n.f == nil || n.cfg.Mode != Dynamic:
+	case m.msg.req != nil && m.msg.req.Prepare != nil:
+		c.show(n, c.outlookOn(m.msg.req.Prepare.Founders))
+	case n.f.try != nil:
+		c.show(n, c.outlookOn(identities(n.f.try.founders)))
+	}
 }
 
 // arrive brings a note to a node.

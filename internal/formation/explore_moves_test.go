@@ -1,6 +1,9 @@
 package formation
 
-import "slices"
+import (
+	"math/bits"
+	"slices"
+)
 
 // walker goes from one place to all those that are one step away. It is owned
 // by one goroutine.
@@ -131,19 +134,31 @@ func (w *walker) attempts(host int, s *nodeState) {
 	if s.n.cfg.Mode == JoinOnly || s.views != 0 || w.p.left.attempts == 0 {
 		return
 	}
-	var nth [maxHosts]int
-	for i, o := range w.p.nodes {
-		nth[i] = o.nth
+	var o outlook
+	for i, other := range w.p.nodes {
+		o.nth[i] = uint8(other.nth)
 	}
-	for c := int(s.n.disk.Promised.Counter) + 1; c <= w.x.attempts; c++ {
-		w.happens(host, s, attemptWith(c, nth))
-		for i := range nth {
-			for known := nth; w.x.literal && i != host && known[i] > 0; {
-				known[i]--
-				w.happens(host, s, attemptWith(c, known))
+	o.nth[host] = 0
+	for o.hosts = range uint8(1 << len(w.p.nodes)) {
+		if !w.x.mayFoundWith(host, o.hosts) {
+			continue
+		}
+		for c := int(s.n.disk.Promised.Counter) + 1; c <= w.x.attempts; c++ {
+			w.happens(host, s, attemptWith(c, o))
+			for i := range o.nth {
+				for known := o; w.x.literal && known.nth[i] > 0; {
+					known.nth[i]--
+					w.happens(host, s, attemptWith(c, known))
+				}
 			}
 		}
 	}
+}
+
+// mayFoundWith says that a host and those others are as many as found.
+func (s scope) mayFoundWith(host int, others uint8) bool {
+	among := s.seeds + s.open
+	return host < among && others < 1<<among && others&(1<<host) == 0 && bits.OnesCount8(others)+1 == max(s.seeds, s.expect)
 }
 
 // faults restarts and wipes. A restart that changes nothing but the budget

@@ -60,7 +60,7 @@ func nonceOf(d disk, nonce int) []byte { return fmt.Appendf(nil, "%d/%d/%d", d.h
 func settle(n *node) {
 	f := n.f
 	f.quiet, f.yields, f.spoilt, f.blocked = 0, true, 0, nil
-	f.ticks, f.told, f.out, f.dirty = 1<<20, "", Effects{}, false
+	f.ticks, f.told, f.out, f.dirty, f.crowd = 1<<20, "", Effects{}, false, nil
 	f.highest = f.d.Promised.Counter
 	f.joinWait, f.joinAt, f.joinOpen = 0, "", false
 	if _, ok := f.target(); !ok {
@@ -87,9 +87,9 @@ func unread(f *Former) {
 	for i, x := range t.founders {
 		t.got[i] = x.id.Incarnation == f.cfg.Self.Incarnation
 	}
-	t.best, t.bestRaw = wire.Ballot{}, nil
-	if t.genesis == nil {
-		t.best, t.bestRaw = f.d.Accepted, f.d.Genesis
+	t.best, t.bestRaw, t.shown = wire.Ballot{}, nil, nil
+	if t.genesis == nil && f.d.Genesis != nil {
+		t.best, t.bestRaw, t.shown = f.d.Accepted, f.d.Genesis, [][]byte{f.d.Genesis}
 	}
 }
 

@@ -48,7 +48,7 @@ func (w *walker) real(n *step, f *founding, nodes []*nodeState) {
 		n.sum += f.real.hash
 	}
 	for _, id := range w.p.notes {
-		if o := w.x.notes[id].real; o != nil && o.id != f.id && !o.wiped(nodes) {
+		if o := w.x.notes[id].real; o != nil && o.excludes(f, nodes) {
 			n.fails("two clusters could have committed something: %s and %s", o.name(), f.name())
 		}
 	}
@@ -56,16 +56,21 @@ func (w *walker) real(n *step, f *founding, nodes []*nodeState) {
 
 // oneCluster finds two clusters on disks.
 func (w *walker) oneCluster(n *step, nodes []*nodeState) {
-	var one *founding
-	for _, s := range nodes {
-		switch f := s.in; {
-		case f == nil || f == one || f.wiped(nodes):
-		case one == nil:
-			one = f
-		default:
-			n.fails("two clusters: %s and %s", one.name(), f.name())
+	for i, s := range nodes {
+		for _, o := range nodes[:i] {
+			if s.in != o.in && s.in != nil && o.in != nil && s.in.excludes(o.in, nodes) {
+				n.fails("two clusters: %s and %s", s.in.name(), o.in.name())
+			}
 		}
 	}
+}
+
+// excludes says that there must not be both clusters, see world.exclude.
+func (f *founding) excludes(o *founding, nodes []*nodeState) bool {
+	if f.id == o.id || f.wiped(nodes) || o.wiped(nodes) {
+		return false
+	}
+	return len(f.genesis.Seeds) > 0 || slices.ContainsFunc(f.founders, func(d disk) bool { return slices.Contains(o.founders, d) })
 }
 
 func (f *founding) name() string {

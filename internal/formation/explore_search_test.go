@@ -13,6 +13,8 @@ import (
 type scope struct {
 	seeds    int // nodes at the seed addresses
 	late     int // nodes with the same seeds that are none
+	open     int // nodes that found with whom they meet
+	expect   int // as so many
 	joinOnly int // nodes told to join, that ask the first seed
 	crashes  int
 	wipes    int
@@ -32,6 +34,7 @@ func (s scope) String() string {
 	}
 	add(s.seeds, "seeds")
 	add(s.late, "late")
+	add(s.open, fmt.Sprintf("that expect %d", s.expect))
 	add(s.joinOnly, "join-only")
 	add(s.crashes, "crashes")
 	add(s.wipes, "wipes")
@@ -53,8 +56,14 @@ func (s scope) nodes() []*node {
 	for i := range s.seeds + s.late {
 		w.add(name(i), Static, seeds, 1)
 	}
-	for i := range s.joinOnly {
-		w.add(name(s.seeds+s.late+i), JoinOnly, seeds[:1], 1)
+	for i := range s.open {
+		seeds = append(seeds, name(i))
+	}
+	for i := range s.open {
+		w.add(name(i), Dynamic, seeds, 1).cfg.Expect = s.expect
+	}
+	for range s.joinOnly {
+		w.add(name(len(w.nodes)), JoinOnly, seeds[:1], 1)
 	}
 	return w.nodes
 }
@@ -67,7 +76,8 @@ func (s scope) nodes() []*node {
 //     after both of which the second is lost.
 //   - A node may lose patience at any time, and begin an attempt with any ballot
 //     above its promise. It may see any member at any time, also one that is no
-//     member any more, and any node as the blank one that it was.
+//     member any more, and any node as the blank one that it was. Of those that
+//     are not to found with it it may see none.
 //   - A node may crash before it saves, after that and before anything leaves it,
 //     and at any other time; it is back at once, for to be down is to receive nothing.
 //   - A disk may be wiped at any time, and is another disk from then on.

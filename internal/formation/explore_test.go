@@ -19,6 +19,7 @@ func TestExplore(t *testing.T) {
 		{seeds: 3, crashes: 1, attempts: 2},
 		{seeds: 3, wipes: 2, attempts: 2},
 		{seeds: 2, late: 1, joinOnly: 1, crashes: 1, attempts: 2},
+		{open: 3, expect: 2, wipes: 1, attempts: 2},
 	}
 	if race.Enabled {
 		scopes = scopes[:1]
@@ -27,15 +28,21 @@ func TestExplore(t *testing.T) {
 		scopes = []scope{
 			{seeds: 2, crashes: 2, wipes: 2, attempts: 3},
 			{seeds: 3, crashes: 2, wipes: 2, attempts: 2},
-			{seeds: 3, crashes: 2, wipes: 2, attempts: 2, falling: true},
-			{seeds: 3, crashes: 2, wipes: 2, attempts: 3, limit: 3 << 20},
+			{seeds: 3, crashes: 1, wipes: 2, attempts: 2, falling: true},
+			{seeds: 3, crashes: 2, wipes: 2, attempts: 3, limit: 2 << 20},
 			{seeds: 3, crashes: 2, attempts: 3},
 			{seeds: 3, wipes: 1, attempts: 3},
 			{seeds: 3, late: 1, crashes: 1, attempts: 3},
 			{seeds: 3, joinOnly: 1, wipes: 1, attempts: 2},
-			{seeds: 4, crashes: 1, attempts: 3, limit: 3 << 20},
 			{seeds: 4, wipes: 1, attempts: 2},
 			{seeds: 4, crashes: 1, wipes: 1, attempts: 2},
+			{open: 3, expect: 2, wipes: 1, attempts: 3},
+			{open: 3, expect: 2, crashes: 1, wipes: 1, attempts: 2},
+			{open: 3, expect: 3, crashes: 1, wipes: 1, attempts: 2, falling: true},
+			{open: 4, expect: 3, crashes: 1, attempts: 2},
+			{open: 4, expect: 3, wipes: 1, attempts: 2, limit: 3 << 20},
+			{open: 5, expect: 3, attempts: 2, limit: 3 << 20},
+			{open: 6, expect: 3, attempts: 2, limit: 2 << 20},
 		}
 	}
 	var total int64
@@ -54,7 +61,9 @@ func exploreScope(t *testing.T, s scope) int64 {
 	if *deep {
 		ends = sample{every: 1000, max: 10000}
 	}
-	x.look = ends.look
+	if s.open < 2*s.expect || s.open == 0 {
+		x.look = ends.look // else they don't found in the end
+	}
 	x.search(runtime.GOMAXPROCS(0))
 	states := x.seen.count.Load()
 	if f := x.fault.Load(); f != nil {

@@ -21,12 +21,13 @@ type Former struct {
 	acceptedID cluster.ClusterID // its cluster's ID
 	peers      []peer            // sorted by address
 
-	try     *attempt // this node coordinates; nil: it does not
-	highest uint64   // highest ballot counter heard of
-	quiet   int      // ticks for which all founders have answered and nobody began an attempt
-	yields  bool     // quiet began with another node's attempt
-	spoilt  int      // attempts of this node that met a higher ballot
-	blocked *blocked // why a founding attempt was given up; nil: none was
+	try     *attempt              // this node coordinates; nil: it does not
+	highest uint64                // highest ballot counter heard of
+	quiet   int                   // ticks for which all founders have answered and nobody began an attempt
+	crowd   []cluster.Incarnation // Dynamic: who was there in these ticks, see around
+	yields  bool                  // quiet began with another node's attempt
+	spoilt  int                   // attempts of this node that met a higher ballot
+	blocked *blocked              // why a founding attempt was given up; nil: none was
 
 	joinID   cluster.ClusterID // cluster that was asked to let this node in
 	joinAt   string            // member asked last
@@ -45,12 +46,12 @@ func New(cfg Config, d Durable) *Former {
 	f := &Former{cfg: cfg.withDefaults(), d: d}
 	f.d.Stage = d.stage()
 	f.highest = d.Promised.Counter
-	f.setAccepted()
 	if f.cfg.Mode != Single {
 		for _, addr := range f.cfg.Seeds {
 			f.peers = append(f.peers, peer{addr: addr, seed: true})
 		}
 	}
+	f.setAccepted()
 	f.proceed()
 	return f
 }
@@ -110,7 +111,10 @@ func (f *Former) read(addr string, h wire.Hello, r wire.Response) {
 
 // readProbe learns addresses, and by which genesis a member's cluster was founded.
 func (f *Former) readProbe(p *peer, r wire.ProbeReply) {
-	p.probed, p.genesis, p.names = true, nil, false
+	if f.cfg.Mode == Dynamic && !p.probed {
+		p.wait[askProbe] = 1 // it had not met this node before it said whom it sees
+	}
+	p.probed, p.genesis, p.names, p.sees = true, nil, false, r.Sees
 	if p.in(f.cfg.Cluster) && len(r.Genesis) > 0 && wire.GenesisID(r.Genesis) == p.hello.ClusterID {
 		if g, err := wire.DecodeGenesis(r.Genesis); err == nil {
 			p.genesis, p.names = r.Genesis, g.Has(f.cfg.Self.Incarnation)
@@ -211,7 +215,7 @@ func (f *Former) proceed() {
 		f.try = nil
 	case f.cfg.Mode == Single:
 		f.foundAlone()
-	case f.cfg.Mode == Static:
+	case f.cfg.Mode == Static, f.cfg.Mode == Dynamic:
 		f.coordinate()
 	}
 	f.probe()
@@ -228,8 +232,15 @@ func (f *Former) setAccepted() {
 		return
 	}
 	f.acceptedID = wire.GenesisID(f.d.Genesis)
-	if g, err := wire.DecodeGenesis(f.d.Genesis); err == nil {
-		f.accepted = &g
+	g, err := wire.DecodeGenesis(f.d.Genesis)
+	if err != nil {
+		return
+	}
+	f.accepted = &g
+	if f.cfg.Mode == Dynamic {
+		for _, x := range g.Founders {
+			f.learn(x.PeerAddr)
+		}
 	}
 }
 

@@ -34,18 +34,38 @@ const (
 	whyPending       = "join_pending"
 	whyRefused       = "join_refused"
 	whyNoCluster     = "no_cluster_found"
+
+	// of Dynamic alone
+	whyExpectDiffers = codeExpect
+	whyTooMany       = codeTooMany
+	whyTooFew        = "too_few_eligible"
+	whyUnheard       = "waiting_for_first_answer"
+	whyUnseen        = "not_mutually_visible"
+	whyOthersFound   = "others_found"
+	whyHolder        = "waiting_for_holder"
+	whyCoFounder     = "co_founder_missing"
+	whyJoins         = "joins_only"
 )
 
-// problem is one thing that keeps the seeds from founding.
+// problem is one thing that keeps a node from founding with others.
 type problem struct {
 	code string
-	p    *peer // where
-	with *peer // whySameNode, whySameName, whySameAddress: the other one
+	p    *peer         // where
+	with *peer         // whySameNode, whySameName, whySameAddress: the other one
+	id   wire.Identity // whyCoFounder: who is missed
 }
 
-// founders lists who would found now, one for each seed address and sorted by
-// incarnation, or what is in the way.
+// founders lists who would found now, sorted by incarnation, or what is in the
+// way.
 func (f *Former) founders() ([]founder, []problem) {
+	if f.cfg.Mode == Dynamic {
+		return f.openFounders()
+	}
+	return f.seedFounders()
+}
+
+// seedFounders are those at the seed addresses, one for each.
+func (f *Former) seedFounders() ([]founder, []problem) {
 	var list []founder
 	var problems []problem
 	met, self := 0, false
@@ -106,10 +126,20 @@ func (f *Former) unfit(p *peer) string {
 		return whyNameDiffers
 	case p.hello.Stage == wire.Removed:
 		return whyRemoved
+	case f.cfg.Mode == Dynamic:
+		return f.unfitOpen(p)
 	case !sameSet(f.cfg.Seeds, p.hello.Seeds):
 		return whySeedsDiffer
 	}
 	return ""
+}
+
+// fixed are the seeds if they are the founders.
+func (f *Former) fixed() []string {
+	if f.cfg.Mode == Dynamic {
+		return nil
+	}
+	return f.cfg.Seeds
 }
 
 // clash finds a founder at another address that can't found together with x.

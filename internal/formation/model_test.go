@@ -27,7 +27,7 @@ type chaos struct {
 }
 
 func newChaos(seed uint64, wipes int) *chaos {
-	c := &chaos{world: newWorld(), r: rand.New(rand.NewPCG(seed, 1)), faults: true, wipes: wipes}
+	c := emptyChaos(seed, wipes)
 	var seeds []string
 	for i := range 2 + c.r.IntN(4) {
 		seeds = append(seeds, string(rune('a'+i)))
@@ -39,6 +39,33 @@ func newChaos(seed uint64, wipes int) *chaos {
 		c.add("y", Static, seeds, byte(len(seeds)+1))
 		c.add("z", JoinOnly, seeds[:1], byte(len(seeds)+2))
 	}
+	return c
+}
+
+// newOpenChaos is one where those that meet found, so few that two groups of
+// them always have a node in common. Each knows one to all others.
+func newOpenChaos(seed uint64, wipes int) *chaos {
+	c := emptyChaos(seed, wipes)
+	expect := 2 + c.r.IntN(3)
+	hosts := make([]string, expect+c.r.IntN(expect))
+	for i := range hosts {
+		hosts[i] = string(rune('a' + i))
+	}
+	for i, inc := range c.r.Perm(len(hosts)) {
+		var seeds []string
+		for k := range 1 + c.r.IntN(len(hosts)) {
+			seeds = append(seeds, hosts[(i+1+k)%len(hosts)])
+		}
+		c.add(hosts[i], Dynamic, seeds, byte(inc+1)).cfg.Expect = expect
+	}
+	if c.r.IntN(4) == 0 {
+		c.add("z", JoinOnly, hosts[:1], byte(len(hosts)+1))
+	}
+	return c
+}
+
+func emptyChaos(seed uint64, wipes int) *chaos {
+	c := &chaos{world: newWorld(), r: rand.New(rand.NewPCG(seed, 1)), faults: true, wipes: wipes}
 	c.crash = func(*node) int {
 		if !c.faults {
 			return 0
@@ -152,7 +179,8 @@ func (w *world) allIn() bool {
 
 // excused says that too many founders are gone for anybody to go on: a cluster
 // has no majority left, or a majority of those that an accepted genesis names
-// may have been one.
+// may have been one. Or others, that didn't see a node which had accepted a
+// genesis, founded with one that was gone from its founders and came anew.
 func (w *world) excused() bool {
 	for _, n := range w.nodes {
 		g, ok := w.genesis[n.disk.ClusterID]
@@ -169,7 +197,8 @@ func (w *world) excused() bool {
 			}
 		}
 		majority := len(g.Founders)/2 + 1
-		if gone >= majority || n.member() && len(g.Founders)-gone < majority {
+		overtaken := !n.member() && len(g.Seeds) == 0 && gone > 0 && slices.ContainsFunc(w.nodes, (*node).member)
+		if gone >= majority || n.member() && len(g.Founders)-gone < majority || overtaken {
 			return true
 		}
 	}
@@ -219,20 +248,16 @@ func (v *watchful) check(w *world) string {
 const boundedTicks = 400
 
 // trial is one run: "" or what went wrong, with the story.
-func trial(seed uint64, wipes int, plant func(*chaos)) string {
-	if run(seed, wipes, plant, false) == "" {
+func trial(begin func(seed uint64, wipes int) *chaos, seed uint64, wipes int) string {
+	if run(begin(seed, wipes), seed, false) == "" {
 		return ""
 	}
-	return run(seed, wipes, plant, true)
+	return run(begin(seed, wipes), seed, true)
 }
 
-func run(seed uint64, wipes int, plant func(*chaos), verbose bool) string {
-	c := newChaos(seed, wipes)
+func run(c *chaos, seed uint64, verbose bool) string {
 	if verbose {
 		c.log = func(format string, args ...any) { fmt.Fprintf(&c.trace, format+"\n", args...) }
-	}
-	if plant != nil {
-		plant(c)
 	}
 	v := &watchful{disks: map[cluster.Incarnation]Durable{}}
 	steps := 100 + c.r.IntN(400)
@@ -265,7 +290,10 @@ func TestModel(t *testing.T) {
 		runs = 500
 	}
 	for seed := range uint64(runs) {
-		if bad := trial(seed, int(seed%4), nil); bad != "" {
+		if bad := trial(newChaos, seed, int(seed%4)); bad != "" {
+			t.Fatal(bad)
+		}
+		if bad := trial(newOpenChaos, seed, int(seed%4)); bad != "" {
 			t.Fatal(bad)
 		}
 	}
@@ -274,7 +302,9 @@ func TestModel(t *testing.T) {
 // caught says whether a planted bug shows within so many runs.
 func caught(runs uint64, wipes int, plant func(*chaos)) bool {
 	for seed := range runs {
-		if run(seed, wipes, plant, false) != "" {
+		c := newChaos(seed, wipes)
+		plant(c)
+		if run(c, seed, false) != "" {
 			return true
 		}
 	}

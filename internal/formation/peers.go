@@ -27,11 +27,12 @@ type peer struct {
 	live bool // the newest call was answered
 	met  bool // hello is set
 
-	hello   wire.Hello // of the newest answer, kept when the peer falls silent
-	probed  bool       // a probe was answered with the stage and cluster of hello
-	genesis []byte     // from that probe, checked against hello.ClusterID; nil: none
-	names   bool       // that genesis names this node as a founder
-	no      *wire.Nack // why it takes no part in this node's attempt; nil: it does, or was not asked
+	hello   wire.Hello            // of the newest answer, kept when the peer falls silent
+	probed  bool                  // a probe was answered with the stage and cluster of hello
+	genesis []byte                // from that probe, checked against hello.ClusterID; nil: none
+	sees    []cluster.Incarnation // from that probe
+	names   bool                  // that genesis names this node as a founder
+	no      *wire.Nack            // why it takes no part in this node's attempt; nil: it does, or was not asked
 
 	refusal *wire.Refusal // of the newest call, if it was refused
 	err     string        // of the newest call, if it failed
@@ -83,7 +84,7 @@ func (f *Former) answered(p *peer, h wire.Hello) {
 		p.state = 0
 	}
 	if p.hello.ClusterID != h.ClusterID || p.hello.Self.Incarnation != h.Self.Incarnation {
-		p.probed, p.genesis, p.names = false, nil, false
+		p.probed, p.genesis, p.names, p.sees = false, nil, false, nil
 	}
 	p.open, p.live, p.met, p.hello = false, true, true, h
 	p.refusal, p.err = nil, ""
@@ -99,10 +100,10 @@ func (f *Former) failed(p *peer, refusal *wire.Refusal, err string) {
 	p.open, p.live, p.self = false, false, self
 	p.refusal, p.err = refusal, err
 	if self {
-		p.met, p.hello, p.probed, p.genesis = false, wire.Hello{}, false, nil
+		p.met, p.hello, p.probed, p.genesis, p.sees = false, wire.Hello{}, false, nil, nil
 	}
 	again := f.cfg.RetryTicks
-	if !p.seed {
+	if !f.wanted(p) {
 		again *= slow
 	}
 	for q := range p.wait {
@@ -133,14 +134,17 @@ func (f *Former) probe() {
 	}
 }
 
-// wake lets silent seeds be asked at once when a node asks that isn't known to
-// answer: it just came up, and may be at one of them.
+// wanted says that a node at that address may be needed to found.
+func (f *Former) wanted(p *peer) bool { return p.seed || f.cfg.Mode == Dynamic }
+
+// wake lets silent nodes be asked at once when a node asks that isn't known to
+// answer: it just came up, and may be one of them.
 func (f *Former) wake(who cluster.Incarnation) {
 	if slices.ContainsFunc(f.peers, func(p peer) bool { return p.live && p.hello.Self.Incarnation == who }) {
 		return
 	}
 	for i := range f.peers {
-		if p := &f.peers[i]; p.seed && !p.live && !p.self && !p.open {
+		if p := &f.peers[i]; f.wanted(p) && !p.live && !p.self && !p.open {
 			p.wait[askProbe] = 0
 		}
 	}
@@ -157,6 +161,11 @@ func (f *Former) ProbeReply() wire.ProbeReply {
 	r := wire.ProbeReply{Known: sortedSet(known)}
 	if f.d.Founded {
 		r.Genesis = f.d.Genesis
+	}
+	if f.cfg.Mode == Dynamic {
+		for _, p := range f.company() {
+			r.Sees = append(r.Sees, p.hello.Self.Incarnation)
+		}
 	}
 	return r
 }

@@ -10,7 +10,7 @@ import (
 
 // TestTranscripts plays the stories in testdata. Commands, each on its nodes:
 //
-//	node NAME inc=N [seeds=(a,b,c)] [mode=single|join] [cluster=NAME] [addr=A]
+//	node NAME inc=N [seeds=(a,b,c)] [mode=single|join] [expect=N] [cluster=NAME] [addr=A]
 //	start, stop, wipe, rollback NAME...   (rollback: to the empty disk, same incarnation)
 //	run ticks=N [quiet]
 //	cut FROM TO   (questions of FROM to TO get no answer)
@@ -86,13 +86,14 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) {
 }
 
 func (s *story) node(t *testing.T, d *datadriven.TestData) {
-	var inc int
+	var inc, expect int
 	var mode, name, addr string
 	var seeds []string
 	d.ScanArgs(t, "inc", &inc)
 	d.MaybeScanArgs(t, "mode", &mode)
 	d.MaybeScanArgs(t, "cluster", &name)
 	d.MaybeScanArgs(t, "addr", &addr)
+	d.MaybeScanArgs(t, "expect", &expect)
 	for _, a := range d.CmdArgs {
 		if a.Key == "seeds" {
 			seeds = a.Vals
@@ -105,7 +106,11 @@ func (s *story) node(t *testing.T, d *datadriven.TestData) {
 	case "join":
 		m = JoinOnly
 	}
+	if expect > 0 {
+		m = Dynamic
+	}
 	n := s.add(d.CmdArgs[0].Key, m, seeds, byte(inc))
+	n.cfg.Expect = expect
 	n.cfg.Cluster = orElse(name, "test")
 	n.cfg.Self.PeerAddr = orElse(addr, n.host)
 }

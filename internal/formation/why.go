@@ -141,6 +141,10 @@ func (f *Former) whyNotFounded() []event.Reason {
 		r := event.Reason{Code: whyCoordinator, Addr: first.addr, Peer: first.id.NodeID,
 			Text:   fmt.Sprintf("all %d seeds answer; %s is to found the cluster with them", len(founders), first.id.Name),
 			WayOut: "another seed takes over by itself if that one doesn't"}
+		if f.cfg.Mode == Dynamic {
+			r.Text = fmt.Sprintf("%s see each other; %s is to found the cluster with them", names(identities(founders)), first.id.Name)
+			r.WayOut = "another of them takes over by itself if that one doesn't"
+		}
 		reasons = append(reasons, r)
 	}
 	return reasons
@@ -187,13 +191,16 @@ func (f *Former) coFounders() string {
 	if f.accepted == nil {
 		return "others"
 	}
-	var names []string
-	for _, i := range f.accepted.Founders {
-		if i.Incarnation != f.cfg.Self.Incarnation {
-			names = append(names, i.Name)
-		}
+	others := slices.DeleteFunc(slices.Clone(f.accepted.Founders), func(i wire.Identity) bool { return sameDisk(i, f.cfg.Self) })
+	return names(others)
+}
+
+func names(ids []wire.Identity) string {
+	words := make([]string, len(ids))
+	for i, id := range ids {
+		words[i] = id.Name
 	}
-	return list(names)
+	return list(words)
 }
 
 // span says how long so many ticks are, as 1h2m3s.

@@ -118,6 +118,9 @@ func (n *node) hello() wire.Hello {
 	if n.cfg.Mode != Static {
 		h.Seeds = nil
 	}
+	if n.cfg.Mode == Dynamic {
+		h.Expect = n.cfg.Expect
+	}
 	return h
 }
 
@@ -364,14 +367,12 @@ func (w *world) check() string {
 	if w.broken != "" {
 		return w.broken
 	}
-	seen := map[cluster.ClusterID]string{}
 	for _, n := range w.nodes {
-		if n.member() && w.fromSeeds(n.disk.ClusterID) && !w.allWiped(n.disk.ClusterID) {
-			seen[n.disk.ClusterID] = n.host
+		for _, o := range w.nodes {
+			if n.member() && o.member() && w.exclude(n.disk.ClusterID, o.disk.ClusterID) {
+				return fmt.Sprintf("%s and %s are in two clusters", n.host, o.host)
+			}
 		}
-	}
-	if len(seen) > 1 {
-		return fmt.Sprintf("two clusters on disks: %v", seen)
 	}
 	for id, g := range w.genesis {
 		if w.members(id, false) >= len(g.Founders)/2+1 {
@@ -383,20 +384,27 @@ func (w *world) check() string {
 			}
 		}
 	}
-	count := 0
-	for id := range w.real {
-		if w.fromSeeds(id) && !w.allWiped(id) {
-			count++
+	for x := range w.real {
+		for y := range w.real {
+			if w.real[x] && w.real[y] && w.exclude(x, y) {
+				return "two clusters could have committed something"
+			}
 		}
-	}
-	if count > 1 {
-		return "two clusters could have committed something"
 	}
 	return ""
 }
 
-// fromSeeds says that a cluster was not founded by a single node on command.
-func (w *world) fromSeeds(id cluster.ClusterID) bool { return len(w.genesis[id].Seeds) > 0 }
+// exclude says that there must not be both clusters. Some may be: one founded
+// by a single node on command, one all of whose founders are wiped, and two
+// whose founders met, each with its own and none with another's.
+func (w *world) exclude(x, y cluster.ClusterID) bool {
+	a, b := w.genesis[x], w.genesis[y]
+	switch {
+	case x == y, len(a.Founders) < 2, len(b.Founders) < 2, w.allWiped(x), w.allWiped(y):
+		return false
+	}
+	return len(a.Seeds) > 0 || len(b.Seeds) > 0 || slices.ContainsFunc(a.Founders, func(i wire.Identity) bool { return b.Has(i.Incarnation) })
+}
 
 func (w *world) allWiped(id cluster.ClusterID) bool {
 	for _, x := range w.genesis[id].Founders {

@@ -43,6 +43,10 @@ type Probe struct{}
 type ProbeReply struct {
 	Known   []string `json:"known,omitempty"`   // peer addresses, sorted
 	Genesis []byte   `json:"genesis,omitempty"` // the genesis it was founded by, if it is a founder
+
+	// Sees are those that answer the node and with which it could found, if it
+	// founds with whom it meets; sorted.
+	Sees []cluster.Incarnation `json:"sees,omitempty"`
 }
 
 // Ballot orders founding attempts: by Counter, then by Incarnation.
@@ -68,9 +72,10 @@ func (b Ballot) Compare(o Ballot) int {
 // Prepare asks for a promise (phase 1 of founding).
 type Prepare struct {
 	Ballot   Ballot              `json:"ballot"`
-	To       cluster.Incarnation `json:"to"`       // must be the answering disk
-	Founders []Identity          `json:"founders"` // sorted by incarnation
-	Seeds    []string            `json:"seeds"`    // the proposer's list, sorted
+	To       cluster.Incarnation `json:"to"`               // must be the answering disk
+	Founders []Identity          `json:"founders"`         // sorted by incarnation
+	Seeds    []string            `json:"seeds"`            // the proposer's list, sorted
+	Expect   int                 `json:"expect,omitempty"` // and how many founders it expects; 0: the seeds
 }
 
 // Promise answers Prepare, durably: no lower ballot will be answered.

@@ -51,7 +51,8 @@ type Hello struct {
 	Boots     []string          `json:"boots"`        // a random word of each of the last, newest first; not empty
 	To        cluster.NodeID    `json:"to,omitempty"` // whom the dialler believes to speak to; 0: anybody
 	Stage     Stage             `json:"stage"`
-	Seeds     []string          `json:"seeds,omitempty"` // as configured, sorted; nil for a node that only joins
+	Seeds     []string          `json:"seeds,omitempty"`  // of a node that founds with fixed seeds: as configured
+	Expect    int               `json:"expect,omitempty"` // of a node that founds with whom it meets: how many together
 	Version   string            `json:"version,omitempty"`
 }
 
