@@ -88,7 +88,7 @@ func TestServeStopRestart(t *testing.T) {
 }
 
 func TestServeWithoutAWayToACluster(t *testing.T) {
-	code, _, stderr := runMuster(nil, "serve", "--data-dir", filepath.Join(t.TempDir(), "d"))
+	code, _, stderr := runMuster(nil, "serve", "--data-dir", filepath.Join(t.TempDir(), "d"), "--listen", nobody(t))
 	if code != exitUsage || !strings.Contains(stderr, "--seeds") || !strings.Contains(stderr, "--single") || !strings.Contains(stderr, "--join-only") {
 		t.Errorf("exit %d, %s", code, stderr)
 	}
