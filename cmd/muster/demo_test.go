@@ -138,7 +138,10 @@ func TestDemoRemembersItsMembers(t *testing.T) {
 	if err != nil || len(c.members) != 3 {
 		t.Fatalf("%v", err)
 	}
-	defer c.closeAll()
+	if _, err := openDemo(dir, 3); err == nil || !strings.Contains(err.Error(), "runs already") || !strings.Contains(err.Error(), c.members[0].Client) {
+		t.Errorf("opened twice at once: %v", err)
+	}
+	c.closeAll()
 	seen := map[string]bool{}
 	for _, m := range c.members {
 		if seen[m.Client] || seen[m.Peer] || m.Client == m.Peer || m.joins {

@@ -62,11 +62,14 @@ func saveAddrs(dir string, all []demoAddrs) error {
 var usualPorts = []int{2379, 22379, 32379}
 
 // extendAddrs adds members up to n: on the usual ports where these are free,
-// else on any that are. All that it returns is reserved, or in use.
+// else on any that are. All that it returns is reserved.
 func extendAddrs(ports *loopback.Ports, old []demoAddrs, n int) ([]demoAddrs, error) {
 	for _, a := range old {
-		// Who can't have its port any more says so when it starts.
-		_ = errors.Join(ports.Reserve(a.Client), ports.Reserve(a.Peer))
+		for _, addr := range []string{a.Client, a.Peer} {
+			if ports.Reserve(addr) != nil {
+				return nil, fmt.Errorf("%s of this demo is at %s, which is in use; if the demo runs already, end it there, else choose another directory with --data-dir", a.Name, addr)
+			}
+		}
 	}
 	all := old
 	for i := len(old); i < n; i++ {
