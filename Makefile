@@ -80,7 +80,7 @@ fuzz: ## fuzz every target with FUZZTIME inputs (20000x)
 
 .PHONY: explore
 explore: ## visit all states that a few forming nodes can come to, some 60 million (2 minutes)
-	$(GO) test ./internal/formation -run 'TestExplore|TestReductions' -explore -v -count 1
+	$(GO) test ./internal/formation -run 'TestExplore|TestReductions' -explore -v -count 1 -timeout 30m
 
 .PHONY: bench-test
 bench-test: ## build and test the benchmarks' own code
