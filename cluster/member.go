@@ -54,11 +54,15 @@ func (r *Role) UnmarshalText(b []byte) error {
 type Member struct {
 	ID          NodeID      `json:"id"`
 	Incarnation Incarnation `json:"incarnation"`
-	Name        string      `json:"name"`                  // unique among living members
+	Name        string      `json:"name"`                  // unique among living members, but for Replaces
 	PeerAddr    string      `json:"peer_addr"`             // host:port, members talk here
 	ClientAddr  string      `json:"client_addr,omitempty"` // host:port, clients talk here; "" when there is none
 	Zone        string      `json:"zone,omitempty"`
 	Role        Role        `json:"role"`
+
+	// Replaces is the voter of the same name whose disk this member comes
+	// instead of, until that one is out; 0: none.
+	Replaces NodeID `json:"replaces,omitempty"`
 }
 
 // Tombstone remembers a removed identity for ever.
@@ -88,6 +92,7 @@ type Membership struct {
 	Removed  []Tombstone `json:"removed,omitempty"`  // sorted by ID, no duplicates
 	Leaving  []Member    `json:"leaving,omitempty"`  // removed, but still counted by the joint configuration in force
 	Outcomes []Outcome   `json:"outcomes,omitempty"` // oldest first, at most MaxOutcomes
+	Policy   Policy      `json:"policy,omitzero"`    // as far as it was set
 }
 
 // Clone returns a copy that shares nothing with m.
@@ -96,6 +101,7 @@ func (m Membership) Clone() Membership {
 	m.Removed = slices.Clone(m.Removed)
 	m.Leaving = slices.Clone(m.Leaving)
 	m.Outcomes = slices.Clone(m.Outcomes)
+	m.Policy.LeaderZones = slices.Clone(m.Policy.LeaderZones)
 	return m
 }
 
@@ -108,14 +114,16 @@ func (m *Membership) Member(id NodeID) (Member, bool) {
 	return m.Members[i], true
 }
 
-// ByName finds a living member by its name.
+// ByName finds a living member by its name: of two with one name, the one that
+// replaces the other.
 func (m *Membership) ByName(name string) (Member, bool) {
+	var found Member
 	for _, mem := range m.Members {
-		if mem.Name == name {
-			return mem, true
+		if mem.Name == name && (found.ID == 0 || mem.Replaces == found.ID) {
+			found = mem
 		}
 	}
-	return Member{}, false
+	return found, found.ID != 0
 }
 
 // Put adds the member or replaces the one with its ID.

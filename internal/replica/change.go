@@ -109,7 +109,7 @@ func (r *Replica) complete(c wire.Change) (wire.Change, *wire.ChangeReply) {
 		case wire.OpRemove:
 			seen := r.seen()
 			seen.Pending = false // this change is the one whose turn it is
-			plan, why := roster.PlanRemove(seen, r.cfg.Policy, s.Member.ID)
+			plan, why := roster.PlanRemove(seen, r.cfg.Policy, s.Member.ID, true)
 			if why != nil {
 				return c, &wire.ChangeReply{Status: wire.ChangeRefused, Index: r.applied, Code: why.Code, Reason: why.Text}
 			}

@@ -32,8 +32,8 @@ func Plan(s Seen, p Policy) (Change, Why) {
 // standstill says why nothing at all may be changed now.
 func (v *view) standstill() *event.Reason {
 	r := v.stuck()
-	if r == nil && v.Paused {
-		r = &event.Reason{Code: codePaused, Text: "automatic changes of the membership are paused", WayOut: "resume them"}
+	if r == nil && v.Paused != "" {
+		r = &event.Reason{Code: codePaused, Text: "automatic changes of the membership are paused: " + v.Paused, WayOut: "`muster resume`"}
 	}
 	return r
 }

@@ -13,10 +13,12 @@ import (
 // odd number of voters, nearest to the target for the members left. The reason
 // is nil, or says why it is refused; the change is then empty.
 //
+// With belowFloor it may leave fewer voters than the policy's floor.
+//
 // Codes: no_leader and change_pending pass by themselves; unknown_member and
 // already_removed don't; no_quorum, last_voter and would_lose_quorum end when
 // other members come up.
-func PlanRemove(s Seen, p Policy, id cluster.NodeID) (Change, *event.Reason) {
+func PlanRemove(s Seen, p Policy, id cluster.NodeID, belowFloor bool) (Change, *event.Reason) {
 	v := newView(s, p)
 	at := slices.IndexFunc(s.Members, func(m MemberSeen) bool { return m.Member.ID == id })
 	switch {

@@ -30,7 +30,7 @@ type Seen struct {
 	Removed   []cluster.NodeID
 	Joint     bool   // a joint configuration is in force
 	Pending   bool   // a change is in flight
-	Paused    bool   // an operator stopped automatic changes; removals go on
+	Paused    string // why an operator stopped automatic changes, "" if none did; removals go on
 	LastIndex uint64 // of the leader's log
 }
 
@@ -39,12 +39,23 @@ type Policy struct {
 	// TargetVoters is how many voters there should be; 0 means 5. An even
 	// number counts as the odd one below it.
 	TargetVoters int
+	// Floor is below how many voters no change brings the cluster; 0 means
+	// [Target] of the members that there are before the change.
+	Floor int
 	// StabilityTicks is for how long a learner must have answered without a
 	// break before it is promoted, in ticks; 0 means 10.
 	StabilityTicks int
 	// LearnerExpiryTicks is after how long a learner that never showed up is
 	// removed, in ticks; 0 means never.
 	LearnerExpiryTicks int
+	// DeadTicks is after how long a silence a voter makes room for a learner
+	// that is ready, in ticks; 0 means never.
+	DeadTicks int
+	// RemoveTicks is after how long a silence a learner that voters enough can
+	// do without is removed, in ticks; 0 means never.
+	RemoveTicks int
+	// LeaderZones are the zones that the leader should be in, best first.
+	LeaderZones []string
 }
 
 const (
@@ -66,10 +77,13 @@ func (p Policy) withDefaults() Policy {
 // A member is in at most one of them.
 type Change struct {
 	Promote, Demote, Remove []cluster.NodeID
+	// Lead is to whom leadership is to be handed; 0: it stays. With it, the
+	// lists are empty.
+	Lead cluster.NodeID
 }
 
 // Empty says that there is nothing to do.
-func (c Change) Empty() bool { return len(c.Promote)+len(c.Demote)+len(c.Remove) == 0 }
+func (c Change) Empty() bool { return len(c.Promote)+len(c.Demote)+len(c.Remove) == 0 && c.Lead == 0 }
 
 // Why is the reasons for a change, or for the lack of one, sorted by member and
 // code. Codes are stable.

@@ -144,7 +144,7 @@ func TestRemoveIsSafe(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		s, p := anything(r)
 		id := s.Members[r.IntN(len(s.Members))].Member.ID
-		c, why := PlanRemove(s, p, id)
+		c, why := PlanRemove(s, p, id, true)
 		if why != nil {
 			refused++
 			if !c.Empty() || why.Code == "" || why.WayOut == "" {

@@ -36,7 +36,7 @@ func TestStories(t *testing.T) {
 			case "remove":
 				var n uint64
 				fmt.Sscan(d.CmdArgs[0].Key, &n)
-				c, why := PlanRemove(s, p, cluster.NodeID(n))
+				c, why := PlanRemove(s, p, cluster.NodeID(n), true)
 				var all Why
 				if why != nil {
 					all = Why{*why}
@@ -67,7 +67,7 @@ func parse(t *testing.T, d *datadriven.TestData) (Seen, Policy) {
 		case "pending":
 			s.Pending = true
 		case "paused":
-			s.Paused = true
+			s.Paused = "by hand"
 		case "removed":
 			s.Removed = append(s.Removed, cluster.NodeID(n))
 		}

@@ -151,21 +151,31 @@ const (
 	OpRemove   ChangeOp = "remove"   // for good
 	OpUpdate   ChangeOp = "update"   // name, addresses, zone
 	OpTransfer ChangeOp = "transfer" // leadership; not a change of the membership
+
+	// OpStandDown asks the leader to give the voter's role to another member,
+	// if one is ready: it is about to stop.
+	OpStandDown ChangeOp = "stand_down"
 )
 
 // Step is one part of a change.
 type Step struct {
 	Op     ChangeOp       `json:"op"`
 	Member cluster.Member `json:"member"` // ID always; the rest for add and update
+
+	BelowFloor bool `json:"below_floor,omitempty"` // remove: even if too few voters are left by the policy
 }
 
 // Change asks for, or in the log is, one membership change. All steps happen
 // together (joint consensus, Raft thesis §4.3) or none.
 type Change struct {
 	Request   string `json:"request"` // request ID, chosen by who asks; unique for ever
-	Steps     []Step `json:"steps"`
+	Steps     []Step `json:"steps,omitempty"`
 	Why       string `json:"why,omitempty"`       // who wanted it and for what, for people
 	Forwarded bool   `json:"forwarded,omitempty"` // by a member to its leader; goes no further
+
+	// Policy are settings of the policy to be changed, by cluster.Policy's keys;
+	// instead of steps.
+	Policy map[string]string `json:"policy,omitempty"`
 }
 
 // ChangeStatus is what became of a change.
