@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/event"
 	"github.com/musterhq/muster/internal/transport"
 )
@@ -47,9 +48,9 @@ type Config struct {
 	// ElectionTimeout, at least five heartbeats. Default 1 s.
 	ElectionTimeout time.Duration
 
-	// TargetVoters is how many members shall vote; odd. Default: 5, or 3 with
-	// fewer than five members, or 1 with fewer than three.
-	TargetVoters int
+	// Policy is what the cluster aims at, as long as it was not told otherwise
+	// while it ran, see [Node.SetPolicy]: whoever leads goes by its own.
+	Policy cluster.Policy
 
 	// SnapshotLogBytes is how much log is gathered before a snapshot is taken
 	// and the log before it is dropped. Default 64 MiB.
@@ -181,8 +182,8 @@ func (c Config) faults() []error {
 	if c.ElectionTimeout < 5*c.HeartbeatInterval {
 		fault("election timeout %v: at least five heartbeats (%v)", c.ElectionTimeout, 5*c.HeartbeatInterval)
 	}
-	if c.TargetVoters < 0 || (c.TargetVoters > 0 && c.TargetVoters%2 == 0) {
-		fault("target of %d voters: want an odd number", c.TargetVoters)
+	if err := c.Policy.Validate(); err != nil {
+		fault("policy: %w", err)
 	}
 	if c.MaxCommandBytes < 1 || c.MaxCommandBytes > 32<<20 {
 		fault("maximum command size %d: want 1 byte to 32 MiB", c.MaxCommandBytes)

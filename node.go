@@ -2,6 +2,8 @@ package muster
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/event"
@@ -48,11 +50,43 @@ func (n *Node) Why() []event.Reason { return n.host.Why() }
 
 // Leave gives up this node's membership, for good, and returns once that is
 // applied. The node then stops by itself with ErrRemoved. ErrRefused where the
-// rest would be without quorum.
-func (n *Node) Leave(ctx context.Context) error { return n.host.Leave(ctx) }
+// rest would be without quorum, or where fewer voters would be left than the
+// policy's floor.
+func (n *Node) Leave(ctx context.Context) error { return n.host.Leave(ctx, false) }
+
+// LeaveBelowFloor is [Node.Leave] without regard to the policy's floor.
+func (n *Node) LeaveBelowFloor(ctx context.Context) error { return n.host.Leave(ctx, true) }
 
 // Remove removes a member, for good. See [Node.Leave].
-func (n *Node) Remove(ctx context.Context, id cluster.NodeID) error { return n.host.Remove(ctx, id) }
+func (n *Node) Remove(ctx context.Context, id cluster.NodeID) error {
+	return n.host.Remove(ctx, id, false)
+}
+
+// RemoveBelowFloor is [Node.Remove] without regard to the policy's floor.
+func (n *Node) RemoveBelowFloor(ctx context.Context, id cluster.NodeID) error {
+	return n.host.Remove(ctx, id, true)
+}
+
+// SetPolicy changes settings of the cluster's policy, named as
+// [cluster.PolicyKeys] does, and returns once that is applied; the empty value
+// brings a default back. It may be called on any member. why is kept with the
+// change, for people. ErrRefused says what is wrong with the settings.
+func (n *Node) SetPolicy(ctx context.Context, settings map[string]string, why string) error {
+	return n.host.SetPolicy(ctx, settings, why)
+}
+
+// Plan is what the cluster would do next by itself, and why; with suppose, what
+// it would do if something were so, such as "remove n3" or "fail n1, fail n2";
+// see the README for the forms. Nothing is done. ErrNotLeader on any other member
+// than the leader, which alone sees how the others are; ErrConfig when suppose
+// can't be understood.
+func (n *Node) Plan(ctx context.Context, suppose string) (event.Forecast, error) {
+	f, err := n.host.Foresee(ctx, suppose)
+	if err != nil && !errors.Is(err, ErrNotLeader) && !errors.Is(err, ErrStopped) && ctx.Err() == nil {
+		err = fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return f, err
+}
 
 // Transfer hands leadership to a voter; 0 lets the leader choose the one that
 // is furthest. It returns when this node sees the new leader.
@@ -60,8 +94,9 @@ func (n *Node) Transfer(ctx context.Context, to cluster.NodeID) error {
 	return n.host.Transfer(ctx, to)
 }
 
-// Stop hands leadership over if this node has it, within ctx, and closes the
-// node. Membership is kept: to stop is not to leave.
+// Stop hands leadership over if this node has it, has a learner that is ready
+// vote in its place, both within ctx, and closes the node. Membership is kept: to
+// stop is not to leave.
 func (n *Node) Stop(ctx context.Context) error { return n.host.Stop(ctx) }
 
 // Close stops at once: no hand-over. It is idempotent and returns when every

@@ -14,7 +14,6 @@ import (
 	"github.com/musterhq/muster/internal/host"
 	"github.com/musterhq/muster/internal/member"
 	"github.com/musterhq/muster/internal/raftlog"
-	"github.com/musterhq/muster/internal/roster"
 	"github.com/musterhq/muster/internal/snapshot"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/statemachine"
@@ -118,7 +117,7 @@ func (s *starting) open(dir *datadir.Dir) (host.Config, error) {
 	return host.Config{Config: member.Config{
 		Epoch: dir.Identity().Epoch, Boots: dir.Identity().Boots, Cluster: cfg.Cluster, Mode: mode(cfg), Seeds: cfg.Seeds, Nonce: nonce, Version: Version,
 		Heartbeat: cfg.HeartbeatInterval, ElectionTicks: int(cfg.ElectionTimeout / cfg.HeartbeatInterval),
-		Policy:           roster.Policy{TargetVoters: cfg.TargetVoters},
+		Policy:           cfg.Policy,
 		SnapshotLogBytes: cfg.SnapshotLogBytes, MaxPendingBytes: cfg.MaxPendingBytes,
 		Disk: member.Disk{Log: log, Snapshots: snapshots, State: dir, Machine: s.machine, Opened: opened},
 	},

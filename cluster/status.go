@@ -18,6 +18,7 @@ type Status struct {
 	Joint     bool           `json:"joint"`   // a joint configuration is in force (Raft thesis §4.3)
 	Members   []MemberStatus `json:"members"` // sorted by ID
 	Pending   int            `json:"pending"` // proposals waiting at this member
+	Policy    Policy         `json:"policy"`  // as far as it was set while the cluster ran
 }
 
 // Glance is the part of a [Status] that goes with every answer to a client.

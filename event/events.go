@@ -125,6 +125,29 @@ func (MemberRemoved) Kind() string { return "member_removed" }
 // Text implements [Event].
 func (e MemberRemoved) Text() string { return nameOr(e.Name, e.ID) + " was removed" }
 
+// PolicyChanged: the cluster aims at something else than before.
+type PolicyChanged struct {
+	Settings map[string]string `json:"settings"` // by cluster.Policy's keys; empty: back to the default
+	Why      string            `json:"why,omitempty"`
+	Index    uint64            `json:"index"`
+}
+
+// Kind implements [Event].
+func (PolicyChanged) Kind() string { return "policy_changed" }
+
+// Text implements [Event].
+func (e PolicyChanged) Text() string {
+	var parts []string
+	for _, key := range cluster.PolicyKeys() {
+		if v, ok := e.Settings[key]; ok && v == "" {
+			parts = append(parts, key+" back to its default")
+		} else if ok {
+			parts = append(parts, fmt.Sprintf("%s to %q", key, v))
+		}
+	}
+	return "the policy was changed: " + strings.Join(parts, ", ")
+}
+
 // PeerRefused: this node refused a peer, or was refused by one.
 type PeerRefused struct {
 	Peer   cluster.NodeID `json:"peer,omitempty"`

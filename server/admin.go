@@ -86,7 +86,11 @@ func (s *Server) serveRemove(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if err := s.node.Remove(ctx, m.ID); err != nil {
+	remove := s.node.Remove
+	if wanted(r, "below_floor") {
+		remove = s.node.RemoveBelowFloor
+	}
+	if err := remove(ctx, m.ID); err != nil {
 		s.fail(w, fmt.Errorf("remove %s: %w", m.Name, err))
 		return
 	}
@@ -99,7 +103,11 @@ func (s *Server) serveLeave(w http.ResponseWriter, r *http.Request) {
 	self := s.node.Status().Self
 	// The node stops by itself right after leaving, and may take the answer
 	// with it: ErrRemoved is what was asked for.
-	if err := s.node.Leave(ctx); err != nil && !errors.Is(err, muster.ErrRemoved) {
+	leave := s.node.Leave
+	if wanted(r, "below_floor") {
+		leave = s.node.LeaveBelowFloor
+	}
+	if err := leave(ctx); err != nil && !errors.Is(err, muster.ErrRemoved) {
 		s.fail(w, fmt.Errorf("leave: %w", err))
 		return
 	}
@@ -157,6 +165,10 @@ func (s *Server) find(w http.ResponseWriter, what string) (cluster.MemberStatus,
 
 // fail answers with what became of the request.
 func (s *Server) fail(w http.ResponseWriter, err error) {
+	if e, ok := errors.AsType[*Error](err); ok { // another member's answer
+		writeJSON(w, http.StatusBadGateway, Error{Code: e.Code, Message: err.Error(), Outcome: e.Outcome})
+		return
+	}
 	e := Error{Code: "failed", Message: err.Error(), Outcome: DidNotHappen}
 	status := http.StatusInternalServerError
 	for _, f := range []struct {
@@ -169,6 +181,7 @@ func (s *Server) fail(w http.ResponseWriter, err error) {
 		{muster.ErrNotLeader, "no_leader", http.StatusServiceUnavailable},
 		{muster.ErrOverloaded, "overloaded", http.StatusTooManyRequests},
 		{muster.ErrRefused, "refused", http.StatusConflict},
+		{muster.ErrConfig, "invalid", http.StatusBadRequest},
 		{muster.ErrRemoved, "removed", http.StatusGone},
 		{muster.ErrStopped, "stopped", http.StatusServiceUnavailable},
 		{context.DeadlineExceeded, "unknown_outcome", http.StatusGatewayTimeout},

@@ -25,7 +25,11 @@ import (
 type member interface {
 	etcdapi.Proposer
 	etcdapi.Membership
+	Remove(ctx context.Context, id cluster.NodeID) error
 	Leave(ctx context.Context) error
+	LeaveBelowFloor(ctx context.Context) error
+	SetPolicy(ctx context.Context, settings map[string]string, why string) error
+	Plan(ctx context.Context, suppose string) (event.Forecast, error)
 	Ready(ctx context.Context) error
 	Stop(ctx context.Context) error
 	Close() error

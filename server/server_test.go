@@ -87,6 +87,16 @@ func (n *fakeNode) Why() []event.Reason { return n.why }
 func (n *fakeNode) Remove(_ context.Context, id cluster.NodeID) error {
 	return n.call("remove %d", id)
 }
+func (n *fakeNode) RemoveBelowFloor(_ context.Context, id cluster.NodeID) error {
+	return n.call("remove %d below the floor", id)
+}
+func (n *fakeNode) LeaveBelowFloor(context.Context) error { return n.call("leave below the floor") }
+func (n *fakeNode) SetPolicy(_ context.Context, settings map[string]string, why string) error {
+	return n.call("set %v because %s", settings, why)
+}
+func (n *fakeNode) Plan(_ context.Context, suppose string) (event.Forecast, error) {
+	return event.Forecast{If: suppose}, n.call("plan %s", suppose)
+}
 func (n *fakeNode) Transfer(_ context.Context, id cluster.NodeID) error {
 	return n.call("transfer %d", id)
 }
@@ -170,15 +180,20 @@ func (r *rig) do(t *testing.T, method, path string) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return r.send(t, req)
+}
+
+func (r *rig) send(t *testing.T, req *http.Request) (int, string) {
+	t.Helper()
 	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 	resp, err := c.Do(req)
 	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
+		t.Fatalf("%s %s: %v", req.Method, req.URL, err)
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
-		t.Fatalf("%s %s: %v", method, path, err)
+		t.Fatalf("%s %s: %v", req.Method, req.URL, err)
 	}
 	return resp.StatusCode, string(b)
 }
@@ -331,6 +346,8 @@ func TestAdmin(t *testing.T) {
 		{"/v1/members/b/remove", muster.ErrUnknownOutcome, 504, "remove 2", `"outcome":"unknown"`},
 		{"/v1/members/b/remove", context.DeadlineExceeded, 504, "remove 2", `"outcome":"unknown"`},
 		{"/v1/members/b/remove", errors.New("surprise"), 500, "remove 2", `"outcome":"unknown"`},
+		{"/v1/members/b/remove?below_floor=1", nil, 200, "remove 2 below the floor", "b (0000000000000002) was removed"},
+		{"/v1/leave?below_floor=1", nil, 200, "leave below the floor", "has left"},
 		{"/v1/transfer?to=b", nil, 200, "transfer 2", `"leader":"0000000000000001"`},
 		{"/v1/transfer", nil, 200, "transfer 0", "a leads in term 3"},
 		{"/v1/transfer", muster.ErrNotLeader, 503, "transfer 0", `"code":"no_leader"`},

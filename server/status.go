@@ -154,6 +154,13 @@ func askMember(ctx context.Context, m cluster.Member, path string, v any) error 
 		return fmt.Errorf("no answer at %s: %w", m.ClientAddr, cause(err))
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		e := &Error{}
+		if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswerBytes)).Decode(e); err == nil && e.Code != "" {
+			return e
+		}
+		return fmt.Errorf("no answer that can be read at %s: %s", m.ClientAddr, resp.Status)
+	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswerBytes)).Decode(v); err != nil {
 		return fmt.Errorf("no answer that can be read at %s: %w", m.ClientAddr, err)
 	}

@@ -78,6 +78,7 @@ itself, holds keys and values, and speaks the etcd v3 API.
 		a.serveCommand(), a.demoCommand(),
 		a.statusCommand(), a.membersCommand(), a.whyCommand(),
 		a.leaveCommand(), a.removeCommand(), a.transferCommand(),
+		a.planCommand(), a.policyCommand(), a.pauseCommand(), a.resumeCommand(),
 		a.putCommand(), a.getCommand(), a.delCommand(),
 		a.versionCommand(), exitCodesTopic(),
 	)

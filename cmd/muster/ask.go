@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,15 +20,32 @@ const maxAnswerBytes = 64 << 20
 // ask sends one HTTP request to the first endpoint that can be reached and
 // decodes its JSON answer into v.
 func (f *clientFlags) ask(ctx context.Context, method, path string, v any) (endpoint string, err error) {
+	return f.tell(ctx, method, path, nil, v)
+}
+
+// tell is ask with something to say, as JSON.
+func (f *clientFlags) tell(ctx context.Context, method, path string, say, v any) (endpoint string, err error) {
 	err = anyEndpoint(f, func(e string) error {
 		endpoint = e
-		return askOne(ctx, method, e, path, v)
+		return tellOne(ctx, method, e, path, say, v)
 	})
 	return endpoint, err
 }
 
 func askOne(ctx context.Context, method, endpoint, path string, v any) error {
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+endpoint+path, nil)
+	return tellOne(ctx, method, endpoint, path, nil, v)
+}
+
+func tellOne(ctx context.Context, method, endpoint, path string, say, v any) error {
+	var said io.Reader
+	if say != nil {
+		b, err := json.Marshal(say)
+		if err != nil {
+			return err
+		}
+		said = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+endpoint+path, said)
 	if err != nil {
 		return usage("endpoint %q: %v", endpoint, err)
 	}

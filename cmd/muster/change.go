@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/url"
 
+	"github.com/spf13/cobra"
+
 	"github.com/musterhq/muster/server"
 )
 
@@ -21,7 +23,21 @@ func (a *app) change(ctx context.Context, f *clientFlags, path string) error {
 	return nil
 }
 
-func removePath(member string) string { return "/v1/members/" + url.PathEscape(member) + "/remove" }
+func removePath(member string, belowFloor bool) string {
+	return "/v1/members/" + url.PathEscape(member) + "/remove" + belowFloorQuery(belowFloor)
+}
+
+func belowFloorQuery(yes bool) string {
+	if yes {
+		return "?below_floor=1"
+	}
+	return ""
+}
+
+// belowFloorFlag is common to those commands that take members out.
+func belowFloorFlag(cmd *cobra.Command) *bool {
+	return cmd.Flags().Bool("below-floor", false, "even if fewer voters are left than the policy's floor; never without a quorum")
+}
 
 func transferPath(member string) string {
 	if member == "" {

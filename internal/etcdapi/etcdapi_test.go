@@ -109,7 +109,7 @@ func (n *fakeNode) Status() *cluster.Status {
 
 func (n *fakeNode) Why() []event.Reason { return n.why }
 
-func (n *fakeNode) Remove(_ context.Context, id cluster.NodeID) error {
+func (n *fakeNode) RemoveBelowFloor(_ context.Context, id cluster.NodeID) error {
 	n.removed = append(n.removed, id)
 	return n.onOp
 }

@@ -44,7 +44,7 @@ func (s *clusterService) MemberRemove(ctx context.Context, r *pb.MemberRemoveReq
 	if _, ok := st.Member(id); !ok {
 		return nil, rpctypes.ErrGRPCMemberNotFound
 	}
-	if err := s.cfg.Membership.Remove(ctx, id); err != nil {
+	if err := s.cfg.Membership.RemoveBelowFloor(ctx, id); err != nil {
 		return nil, s.toGRPC(err)
 	}
 	left := members(s.cfg.Proposer.Status())

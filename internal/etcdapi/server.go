@@ -33,7 +33,9 @@ type Proposer interface {
 
 // Membership carries out what an operator asks of the cluster.
 type Membership interface {
-	Remove(ctx context.Context, id cluster.NodeID) error
+	// RemoveBelowFloor removes a member, but not where the others would have no
+	// quorum; etcd knows no other limit.
+	RemoveBelowFloor(ctx context.Context, id cluster.NodeID) error
 	Transfer(ctx context.Context, to cluster.NodeID) error
 }
 

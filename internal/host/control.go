@@ -4,11 +4,15 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/event"
 	"github.com/musterhq/muster/internal/member"
+	"github.com/musterhq/muster/internal/replica"
 	"github.com/musterhq/muster/internal/wire"
 )
 
@@ -45,10 +49,10 @@ func (h *Host) answer(ctx context.Context, ask func(reply func(wire.ChangeReply)
 	}
 }
 
-// Change carries out a membership change wherever the leader is, asking again
-// with the same request ID until it is decided or ctx ends.
-func (h *Host) Change(ctx context.Context, steps []wire.Step, why string) (wire.ChangeReply, error) {
-	c := wire.Change{Request: newRequest(), Steps: steps, Why: why}
+// Change carries out a change of membership or policy wherever the leader is,
+// asking again with the same request ID until it is decided or ctx ends.
+func (h *Host) Change(ctx context.Context, c wire.Change) (wire.ChangeReply, error) {
+	c.Request = newRequest()
 	unknown := false
 	var last wire.ChangeReply
 	for {
@@ -80,6 +84,54 @@ func (h *Host) Change(ctx context.Context, steps []wire.Step, why string) (wire.
 			return last, fmt.Errorf("%w: %s", ErrNotLeader, last.Reason)
 		}
 	}
+}
+
+// SetPolicy changes settings of the cluster's policy.
+func (h *Host) SetPolicy(ctx context.Context, edits map[string]string, why string) error {
+	_, err := h.Change(ctx, wire.Change{Policy: edits, Why: why})
+	return err
+}
+
+// Foresee is what the leader, which this node is, would do next; see package roster.
+func (h *Host) Foresee(ctx context.Context, suppose string) (f event.Forecast, err error) {
+	done := make(chan struct{})
+	if !h.call(func() { f, err = h.m.Foresee(suppose); close(done) }) {
+		return f, h.stoppedErr()
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+		return event.Forecast{}, ctx.Err()
+	case <-h.ctx.Done():
+		return event.Forecast{}, h.stoppedErr()
+	}
+	if errors.Is(err, replica.ErrNotLeader) {
+		err = fmt.Errorf("%w: %w", ErrNotLeader, err)
+	}
+	return f, err
+}
+
+// standDown asks the leader to give this voter's role to another member, if one
+// is ready, and waits for at most an election timeout. It is a courtesy: what
+// becomes of it changes nothing for who stops.
+func (h *Host) standDown(ctx context.Context) {
+	v := h.live.view.Load()
+	self, ok := v.Membership.Member(h.cfg.Self.NodeID)
+	spare := slices.ContainsFunc(v.Membership.Members, func(m cluster.Member) bool { return m.Role == cluster.Learner })
+	if !v.InCluster() || !ok || self.Role != cluster.Voter || !spare {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, h.electionTimeout())
+	defer cancel()
+	reply := h.changeOnce(ctx, wire.Change{Request: newRequest(), Why: "it stops",
+		Steps: []wire.Step{{Op: wire.OpStandDown, Member: cluster.Member{ID: self.ID}}}})
+	if reply.Status == wire.ChangeApplied {
+		h.log.Info("another member votes in this one's place while it is away")
+	}
+}
+
+func (h *Host) electionTimeout() time.Duration {
+	return time.Duration(h.cfg.ElectionTicks) * h.cfg.Heartbeat
 }
 
 // newRequest is a request ID that nobody draws again.

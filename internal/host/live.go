@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/internal/member"
@@ -69,8 +68,9 @@ func (h *Host) Ready(ctx context.Context) error {
 }
 
 // Remove removes a member for good.
-func (h *Host) Remove(ctx context.Context, id cluster.NodeID) error {
-	reply, err := h.Change(ctx, []wire.Step{{Op: wire.OpRemove, Member: cluster.Member{ID: id}}}, "asked for")
+func (h *Host) Remove(ctx context.Context, id cluster.NodeID, belowFloor bool) error {
+	step := wire.Step{Op: wire.OpRemove, Member: cluster.Member{ID: id}, BelowFloor: belowFloor}
+	reply, err := h.Change(ctx, wire.Change{Steps: []wire.Step{step}, Why: "asked for"})
 	if id == h.cfg.Self.NodeID && errors.Is(context.Cause(h.ctx), ErrRemoved) {
 		return nil // it heard of it before the answer came
 	}
@@ -91,7 +91,9 @@ func (h *Host) Remove(ctx context.Context, id cluster.NodeID) error {
 }
 
 // Leave gives up this node's own membership. The host then ends with ErrRemoved.
-func (h *Host) Leave(ctx context.Context) error { return h.Remove(ctx, h.cfg.Self.NodeID) }
+func (h *Host) Leave(ctx context.Context, belowFloor bool) error {
+	return h.Remove(ctx, h.cfg.Self.NodeID, belowFloor)
+}
 
 // Transfer hands leadership over and returns when this node sees another
 // leader. With to 0 another voter is tried when the first doesn't take over
@@ -106,10 +108,10 @@ func (h *Host) Transfer(ctx context.Context, to cluster.NodeID) error {
 		return l != 0 && (l == to || (to == 0 && l != old))
 	}
 	for {
-		if _, err := h.Change(ctx, []wire.Step{{Op: wire.OpTransfer, Member: cluster.Member{ID: to}}}, "asked for"); err != nil {
+		if _, err := h.Change(ctx, wire.Change{Steps: []wire.Step{{Op: wire.OpTransfer, Member: cluster.Member{ID: to}}}, Why: "asked for"}); err != nil {
 			return err
 		}
-		try, cancel := context.WithTimeout(ctx, 2*time.Duration(h.cfg.ElectionTicks)*h.cfg.Heartbeat)
+		try, cancel := context.WithTimeout(ctx, 2*h.electionTimeout())
 		err := h.wait(try, moved)
 		cancel()
 		switch {
@@ -123,17 +125,20 @@ func (h *Host) Transfer(ctx context.Context, to cluster.NodeID) error {
 	}
 }
 
-// Stop hands leadership over, if this node has it and somebody can take it,
-// and closes the host.
+// Stop hands leadership over, if this node has it and somebody can take it, has
+// a learner that is ready vote in its place, and closes the host.
 func (h *Host) Stop(ctx context.Context) error {
 	for ctx.Err() == nil && h.leads(h.live.view.Load()) {
 		if reply := h.handOver(ctx, 0); reply.Status != wire.ChangeApplied {
 			h.log.Warn("leadership could not be handed over before stopping", "reason", reply.Reason)
 			break
 		}
-		try, cancel := context.WithTimeout(ctx, 2*time.Duration(h.cfg.ElectionTicks)*h.cfg.Heartbeat)
+		try, cancel := context.WithTimeout(ctx, 2*h.electionTimeout())
 		_ = h.wait(try, func(v *member.View) bool { return !h.leads(v) }) // else the next voter is tried
 		cancel()
+	}
+	if ctx.Err() == nil {
+		h.standDown(ctx)
 	}
 	return h.Close()
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/event"
+	"github.com/musterhq/muster/internal/replica"
 	"github.com/musterhq/muster/internal/wire"
 )
 
@@ -49,6 +51,15 @@ func (m *Member) change(c wire.Change, reply func(wire.ChangeReply)) {
 	m.token++
 	m.asked[m.token] = reply
 	m.rep.Change(m.token, c)
+}
+
+// Foresee is the replica's; the error says that it does not lead, or what can't
+// be understood.
+func (m *Member) Foresee(suppose string) (event.Forecast, error) {
+	if !m.InCluster() {
+		return event.Forecast{}, replica.ErrNotLeader
+	}
+	return m.rep.Foresee(suppose)
 }
 
 // HandOver starts a transfer of leadership to a voter, or to the furthest when

@@ -208,6 +208,7 @@ func (m *Member) startReplica() error {
 		ElectionTicks:   m.cfg.ElectionTicks,
 		FirstSeq:        m.cfg.Epoch<<bootBits | 1,
 		Policy:          m.cfg.Policy,
+		Tick:            cluster.Duration(m.cfg.Heartbeat),
 		MaxPendingBytes: m.cfg.MaxPendingBytes,
 		Logger:          m.cfg.Logger,
 	}, m.disk.Log, raftSnapshot(img))

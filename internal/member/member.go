@@ -12,7 +12,6 @@ import (
 	"github.com/musterhq/muster/event"
 	"github.com/musterhq/muster/internal/formation"
 	"github.com/musterhq/muster/internal/replica"
-	"github.com/musterhq/muster/internal/roster"
 	"github.com/musterhq/muster/internal/wire"
 )
 
@@ -41,7 +40,7 @@ type Config struct {
 
 	Heartbeat     time.Duration // between two calls of Tick
 	ElectionTicks int
-	Policy        roster.Policy
+	Policy        cluster.Policy // where the cluster's own leaves something unsaid
 
 	SnapshotLogBytes int64 // of entries logged before an image is taken
 	MaxPendingBytes  int64

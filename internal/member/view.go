@@ -116,10 +116,13 @@ func (m *Member) setPeers() {
 	m.body.SetPeers(m.peers())
 }
 
-// peers are all that are to be reached, and where.
+// peers are all that are to be reached, and where. Nobody else is at this node's
+// own address: whom the membership has there has lost its disk, and is this node
+// now.
 func (m *Member) peers() map[cluster.NodeID]string {
 	peers := peerAddrs(m.membership(), m.cfg.Self.NodeID)
 	maps.Copy(peers, m.hints)
+	maps.DeleteFunc(peers, func(_ cluster.NodeID, addr string) bool { return addr == m.cfg.Self.PeerAddr })
 	return peers
 }
 

@@ -7,7 +7,6 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/musterhq/muster/cluster"
-	"github.com/musterhq/muster/internal/roster"
 )
 
 // BenchmarkPropose is the brain alone: logs in memory whose writes are done at
@@ -36,7 +35,7 @@ func benchPropose(b *testing.B, members, batch int) {
 	for _, mem := range m.Members {
 		n := &benchNode{log: &memLog{hs: hardState(1, 0, 1)}}
 		n.log.reset(1, 1)
-		rep, err := New(Config{Self: mem, HeartbeatTicks: 1, ElectionTicks: 10, FirstSeq: 1, Policy: roster.Policy{}, Logger: quiet{}}, n.log, image)
+		rep, err := New(Config{Self: mem, HeartbeatTicks: 1, ElectionTicks: 10, FirstSeq: 1, Logger: quiet{}}, n.log, image)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/event"
 	"github.com/musterhq/muster/internal/roster"
 	"github.com/musterhq/muster/internal/wire"
 )
@@ -75,7 +76,7 @@ func (r *Replica) proposeChange() {
 			q.queue = q.queue[1:]
 			r.answerAll(next, *reply)
 			continue
-		case len(c.Steps) == 0:
+		case c.Request == "":
 			return // another is to lead first
 		}
 		if err := r.raft.Step(r.changeMessage(c)); err != nil {
@@ -106,18 +107,23 @@ func (r *Replica) complete(c wire.Change) (wire.Change, *wire.ChangeReply) {
 			if have, ok := r.membership.Member(s.Member.ID); ok && have.Incarnation == s.Member.Incarnation {
 				return c, &wire.ChangeReply{Status: wire.ChangeApplied, Index: r.applied}
 			}
+			c.Steps = r.succeed(s)
 		case wire.OpRemove:
-			seen := r.seen()
-			seen.Pending = false // this change is the one whose turn it is
-			plan, why := roster.PlanRemove(seen, r.cfg.Policy, s.Member.ID, true)
+			plan, why := roster.PlanRemove(r.atTurn(), r.policy(), s.Member.ID, s.BelowFloor)
 			if why != nil {
-				return c, &wire.ChangeReply{Status: wire.ChangeRefused, Index: r.applied, Code: why.Code, Reason: why.Text}
+				return c, r.refusal(why)
 			}
 			if have, _ := r.membership.Member(s.Member.ID); have.Role == cluster.Voter {
 				c = r.planned(demoteFirst(plan), c.Why)
 			} else {
 				c.Steps = steps(plan)
 			}
+		case wire.OpStandDown:
+			plan, why := roster.PlanStandDown(r.atTurn(), r.policy(), s.Member.ID)
+			if why != nil {
+				return c, r.refusal(why)
+			}
+			c.Steps = steps(plan)
 		}
 	}
 	if why := check(&r.membership, c); why != "" {
@@ -125,6 +131,48 @@ func (r *Replica) complete(c wire.Change) (wire.Change, *wire.ChangeReply) {
 	}
 	return c, nil
 }
+
+// atTurn is what the roster goes by for the change whose turn it is.
+func (r *Replica) atTurn() roster.Seen {
+	seen := r.seen()
+	seen.Pending = false
+	return seen
+}
+
+func (r *Replica) refusal(why *event.Reason) *wire.ChangeReply {
+	text := why.Text
+	if why.WayOut != "" {
+		text += "; " + why.WayOut
+	}
+	return &wire.ChangeReply{Status: wire.ChangeRefused, Index: r.applied, Code: why.Code, Reason: text}
+}
+
+// succeed is how a member is added whose name is taken by one that is silent,
+// as after the loss of a disk. A learner makes room in the same change; a voter
+// stays until the newcomer can take its place, see package roster. Where the
+// other may still answer, the name is its own and check refuses.
+func (r *Replica) succeed(add wire.Step) []wire.Step {
+	all := []wire.Step{add}
+	for _, m := range r.membership.Members {
+		if m.Name != add.Member.Name || m.ID == r.cfg.Self.ID {
+			continue
+		}
+		// The leader has dialled the newcomer, so nobody else is at its address.
+		silent, _ := r.peers.silence(m.ID, r.tick)
+		same, gone := m.PeerAddr == add.Member.PeerAddr, silent > r.cfg.ElectionTicks
+		switch {
+		case m.Role == cluster.Voter && (same || silent > patience*r.cfg.ElectionTicks):
+			all[0].Member.Replaces = m.ID
+		case m.Role == cluster.Learner && gone && (same || silent > patience*r.cfg.ElectionTicks):
+			all = append(all, wire.Step{Op: wire.OpRemove, Member: cluster.Member{ID: m.ID}})
+		}
+	}
+	return all
+}
+
+// patience is how many election timeouts a member may be silent before another
+// node may take its name from elsewhere.
+const patience = 10
 
 // losesVote says whether this member, which leads, would be no voter after c.
 func (r *Replica) losesVote(c wire.Change) bool {
@@ -146,7 +194,7 @@ func (r *Replica) mayLoseVote() bool {
 // Such a change is carried out by a leader that stays a voter: when the old
 // leader steps down, it may be the only one with the end of the log, and its
 // vote may still be needed, while it can't be elected any more itself. When no
-// voter would stay, the newcomers are promoted before. No steps: wait.
+// voter would stay, the newcomers are promoted before. No request: wait.
 func (r *Replica) giveWay(head *change, c wire.Change) (wire.Change, *wire.ChangeReply) {
 	to, promote := r.successor(c)
 	switch {

@@ -69,6 +69,10 @@ func (r *Replica) decide(index uint64, c wire.Change) bool {
 	for _, s := range c.Steps {
 		r.applyStep(index, s)
 	}
+	if len(c.Policy) > 0 {
+		m.Policy, _ = m.Policy.Edited(c.Policy) // check has seen to it
+		r.event(event.PolicyChanged{Settings: c.Policy, Why: c.Why, Index: index})
+	}
 	m.Record(cluster.Outcome{Request: c.Request, Index: index})
 	r.out.Members = true
 	return true
@@ -95,10 +99,15 @@ func (r *Replica) applyStep(index uint64, s wire.Step) {
 		r.event(event.Demoted{ID: have.ID, Name: have.Name, Index: index})
 	case wire.OpRemove:
 		m.Remove(have.ID, index)
+		for _, o := range m.Members {
+			if o.Replaces == have.ID {
+				o.Replaces = 0
+				m.Put(o)
+			}
+		}
 		r.event(event.MemberRemoved{ID: have.ID, Name: have.Name, Index: index})
 	case wire.OpUpdate:
-		s.Member.Role = have.Role
-		s.Member.Incarnation = have.Incarnation
+		s.Member.Role, s.Member.Incarnation, s.Member.Replaces = have.Role, have.Incarnation, have.Replaces
 		m.Put(s.Member)
 	}
 }
@@ -106,8 +115,14 @@ func (r *Replica) applyStep(index uint64, s wire.Step) {
 // check says why a change can't be applied to m, or "". It is a function of
 // the membership alone, the same when proposing and when applying.
 func check(m *cluster.Membership, c wire.Change) string {
-	if len(c.Steps) == 0 {
-		return "a change without steps"
+	switch {
+	case len(c.Steps) == 0 && len(c.Policy) == 0, len(c.Steps) > 0 && len(c.Policy) > 0:
+		return "a change has either steps or settings of the policy"
+	case len(c.Policy) > 0:
+		if _, err := m.Policy.Edited(c.Policy); err != nil {
+			return err.Error()
+		}
+		return ""
 	}
 	for i, s := range c.Steps {
 		for _, o := range c.Steps[:i] {
@@ -116,6 +131,9 @@ func check(m *cluster.Membership, c wire.Change) string {
 			}
 		}
 		if why := checkStep(m, s); why != "" {
+			return why
+		}
+		if why := nameTaken(m, c, s); why != "" {
 			return why
 		}
 	}
@@ -154,7 +172,6 @@ func checkStep(m *cluster.Membership, s wire.Step) string {
 		if ok {
 			return fmt.Sprintf("member %s is there already", id)
 		}
-		return nameTaken(m, s.Member)
 	case wire.OpPromote:
 		if have.Role != cluster.Learner {
 			return fmt.Sprintf("member %s (%s) is no learner", id, have.Name)
@@ -163,18 +180,28 @@ func checkStep(m *cluster.Membership, s wire.Step) string {
 		if have.Role != cluster.Voter {
 			return fmt.Sprintf("member %s (%s) is no voter", id, have.Name)
 		}
-	case wire.OpUpdate:
-		return nameTaken(m, s.Member)
-	case wire.OpRemove:
+	case wire.OpUpdate, wire.OpRemove:
 	default:
 		return fmt.Sprintf("unknown step %q", s.Op)
 	}
 	return ""
 }
 
-func nameTaken(m *cluster.Membership, mem cluster.Member) string {
-	if o, ok := m.ByName(mem.Name); ok && o.ID != mem.ID {
-		return fmt.Sprintf("the name %q belongs to member %s at %s: choose another, or remove that member first", mem.Name, o.ID, o.PeerAddr)
+// nameTaken says whose the name is that a step gives, unless that one goes in
+// the same change, or one of the two comes in place of the other.
+func nameTaken(m *cluster.Membership, c wire.Change, s wire.Step) string {
+	if s.Op != wire.OpAdd && s.Op != wire.OpUpdate {
+		return ""
+	}
+	mem := s.Member
+	if have, ok := m.Member(mem.ID); ok {
+		mem.Replaces = have.Replaces
+	}
+	for _, o := range m.Members {
+		goes := slices.ContainsFunc(c.Steps, func(s wire.Step) bool { return s.Op == wire.OpRemove && s.Member.ID == o.ID })
+		if o.ID != mem.ID && o.Name == mem.Name && !goes && o.ID != mem.Replaces && o.Replaces != mem.ID {
+			return fmt.Sprintf("the name %q belongs to member %s at %s, which may still answer: choose another name, or stop that one", mem.Name, o.ID, o.PeerAddr)
+		}
 	}
 	return ""
 }

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"errors"
 	"fmt"
 
 	"go.etcd.io/raft/v3"
@@ -122,7 +123,7 @@ func (r *Replica) progress() map[cluster.NodeID]tracker.Progress {
 // seen is what the roster's planner goes by.
 func (r *Replica) seen() roster.Seen {
 	s := roster.Seen{
-		Leader: r.cfg.Self.ID, Joint: r.joint(), LastIndex: r.last,
+		Leader: r.cfg.Self.ID, Joint: r.joint(), LastIndex: r.last, Paused: r.membership.Policy.Paused,
 		Pending: r.changes.inflight != nil || len(r.changes.queue) > 0,
 	}
 	for _, t := range r.membership.Removed {
@@ -145,13 +146,32 @@ func (r *Replica) seen() roster.Seen {
 	return s
 }
 
+// policy is what the roster aims at: the cluster's own, and for what that leaves
+// unsaid the one that this member was configured with.
+func (r *Replica) policy() roster.Policy {
+	return roster.PolicyOf(r.membership.Policy.Or(r.cfg.Policy), r.cfg.Tick)
+}
+
+// Foresee is what the roster would do if something were so; see
+// [roster.Foresee]. An error says what can't be understood, or that this member
+// doesn't lead: only a leader sees how the others are.
+func (r *Replica) Foresee(suppose string) (event.Forecast, error) {
+	if r.termStart == 0 || r.applied < r.termStart {
+		return event.Forecast{}, ErrNotLeader
+	}
+	return roster.Foresee(r.seen(), r.membership.Policy.Or(r.cfg.Policy), r.cfg.Tick, suppose)
+}
+
+// ErrNotLeader: this member does not lead, or not surely yet.
+var ErrNotLeader = errors.New("this member does not lead")
+
 // plan asks the roster what to do next, and does it.
 func (r *Replica) plan() {
 	if r.termStart == 0 || r.applied < r.termStart {
 		return
 	}
 	seen := r.seen()
-	plan, why := roster.Plan(seen, r.cfg.Policy)
+	plan, why := roster.Plan(seen, r.policy())
 	r.peers.why = why
 	if seen.Joint && r.applied == r.last {
 		r.leaveJoint()
@@ -159,7 +179,12 @@ func (r *Replica) plan() {
 	if seen.Pending || seen.Joint {
 		return
 	}
-	if !plan.Empty() {
+	switch {
+	case plan.Lead != 0:
+		if r.tick-r.peers.offered > uint64(4*r.cfg.ElectionTicks) { // not again and again
+			r.handOver(plan.Lead)
+		}
+	case !plan.Empty():
 		r.changes.queue = append(r.changes.queue, change{c: r.planned(plan, "roster")})
 	}
 }
@@ -172,7 +197,7 @@ func (r *Replica) announce() {
 		have, ok = r.cfg.Admitted, r.cfg.Admitted.ID == r.cfg.Self.ID
 	}
 	want := r.cfg.Self
-	want.Role, want.Incarnation = have.Role, have.Incarnation
+	want.Role, want.Incarnation, want.Replaces = have.Role, have.Incarnation, have.Replaces
 	if !ok || have == want {
 		return
 	}

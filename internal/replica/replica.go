@@ -4,13 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/event"
-	"github.com/musterhq/muster/internal/roster"
 	"github.com/musterhq/muster/internal/wire"
 )
 
@@ -20,11 +20,12 @@ type Config struct {
 	Admitted        cluster.Member // Self as it was admitted, until the first snapshot says more; zero: not known
 	HeartbeatTicks  int
 	ElectionTicks   int
-	FirstSeq        uint64 // request numbers of this boot begin here; none was drawn above it before
-	Policy          roster.Policy
-	MaxGroupBytes   int   // of commands in one entry; default 1 MiB
-	MaxAppends      int   // log writes of entries in flight before commands are grouped; default 2
-	MaxPendingBytes int64 // a leader turns forwards away above it; default 256 MiB
+	FirstSeq        uint64           // request numbers of this boot begin here; none was drawn above it before
+	Policy          cluster.Policy   // where the cluster's own leaves something unsaid
+	Tick            cluster.Duration // how long a tick is; only the policy's times depend on it. Default 100 ms
+	MaxGroupBytes   int              // of commands in one entry; default 1 MiB
+	MaxAppends      int              // log writes of entries in flight before commands are grouped; default 2
+	MaxPendingBytes int64            // a leader turns forwards away above it; default 256 MiB
 	Logger          raft.Logger
 }
 
@@ -70,6 +71,9 @@ func New(cfg Config, log Log, newest *raftpb.Snapshot) (*Replica, error) {
 	}
 	if cfg.MaxPendingBytes == 0 {
 		cfg.MaxPendingBytes = 256 << 20
+	}
+	if cfg.Tick == 0 {
+		cfg.Tick = cluster.Duration(100 * time.Millisecond)
 	}
 	if newest == nil {
 		newest = &raftpb.Snapshot{Metadata: &raftpb.SnapshotMetadata{}}

@@ -23,7 +23,7 @@ func (r *Replica) Status() cluster.Status {
 		State:     stateName(r.basic.RaftState),
 		Committed: r.basic.GetCommit(), Applied: r.applied,
 		First: r.storage.log.FirstIndex(), Last: r.last,
-		Joint: r.joint(), Pending: len(r.proposals.waiting),
+		Joint: r.joint(), Pending: len(r.proposals.waiting), Policy: r.membership.Policy,
 	}
 	leads := r.termStart > 0
 	progress := r.progress()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 	"testing/cryptotest"
+	"time"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -13,7 +14,6 @@ import (
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/event"
-	"github.com/musterhq/muster/internal/roster"
 	"github.com/musterhq/muster/internal/wire"
 )
 
@@ -23,7 +23,7 @@ import (
 type world struct {
 	t      testing.TB
 	rng    *rand.Rand
-	policy roster.Policy
+	policy cluster.Policy
 	tune   func(*Config)
 	ids    []cluster.NodeID // sorted; those that ever were
 	nodes  map[cluster.NodeID]*node
@@ -75,7 +75,7 @@ func newWorld(t *testing.T, seed uint64, founders, target int) *world {
 	cryptotest.SetGlobalRandom(t, seed) // raft's election jitter
 	w := &world{
 		t: t, rng: rand.New(rand.NewPCG(seed, 1)),
-		policy: roster.Policy{TargetVoters: target, StabilityTicks: 3},
+		policy: cluster.Policy{TargetVoters: target, Stability: cluster.Duration(300 * time.Millisecond)},
 		nodes:  map[cluster.NodeID]*node{}, cut: map[[2]cluster.NodeID]bool{}, truth: newTruth(),
 	}
 	conf := &raftpb.ConfState{}

@@ -12,7 +12,6 @@ import (
 	"github.com/musterhq/muster/internal/formation"
 	"github.com/musterhq/muster/internal/member"
 	"github.com/musterhq/muster/internal/raftlog"
-	"github.com/musterhq/muster/internal/roster"
 	"github.com/musterhq/muster/internal/snapshot"
 	"github.com/musterhq/muster/internal/wire"
 )
@@ -189,7 +188,7 @@ func (p *process) boot() error {
 	m, err := member.New(member.Config{
 		Self: p.self, Epoch: id.Epoch, Boots: id.Boots, Cluster: clusterName, Mode: n.mode, Seeds: n.seeds, Nonce: nonce[:16], Version: "sim",
 		Heartbeat: heartbeat, ElectionTicks: electionTicks,
-		Policy:           roster.Policy{TargetVoters: w.plan.voters, StabilityTicks: stabilityTicks, LearnerExpiryTicks: 0},
+		Policy:           cluster.Policy{TargetVoters: w.plan.voters, Stability: cluster.Duration(stabilityTicks * heartbeat), JoinExpiry: cluster.Never},
 		SnapshotLogBytes: w.plan.imageBytes, MaxPendingBytes: 1 << 20,
 		Disk:   member.Disk{Log: p.log, Snapshots: p.store, State: dir, Machine: p.regs, Opened: opened},
 		Logger: raftLogger{},
