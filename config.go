@@ -185,6 +185,9 @@ func (c Config) faults() []error {
 	if err := c.Policy.Validate(); err != nil {
 		fault("policy: %w", err)
 	}
+	if c.Policy.Paused != "" {
+		fault("policy: paused: it is paused while it runs, with Node.SetPolicy (muster pause), not by configuration")
+	}
 	if c.MaxCommandBytes < 1 || c.MaxCommandBytes > 32<<20 {
 		fault("maximum command size %d: want 1 byte to 32 MiB", c.MaxCommandBytes)
 	}

@@ -38,6 +38,9 @@ type Policy struct {
 	Paused string `json:"paused,omitempty"`
 }
 
+// DefaultTargetVoters is [Policy.TargetVoters] for five members or more.
+const DefaultTargetVoters = 5
+
 // Duration is a time.Duration whose text is "1m30s", or "never" for [Never].
 type Duration time.Duration
 
@@ -167,8 +170,12 @@ func (p Policy) Validate() error {
 	if p.TargetVoters < 0 || p.TargetVoters > 0 && p.TargetVoters%2 == 0 {
 		fault("target-voters %d: want an odd number; an even one survives no more failures than the odd one below it", p.TargetVoters)
 	}
-	if p.Floor < 0 || p.TargetVoters > 0 && p.Floor > p.TargetVoters {
-		fault("floor %d: want 1 to target-voters (%d)", p.Floor, p.TargetVoters)
+	target := p.TargetVoters
+	if target == 0 {
+		target = DefaultTargetVoters
+	}
+	if p.Floor < 0 || p.Floor > target {
+		fault("floor %d: want 1 to target-voters (%d)", p.Floor, target)
 	}
 	if p.Stability < 0 {
 		fault("stability never: no learner would ever be promoted")
