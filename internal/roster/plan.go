@@ -1,9 +1,9 @@
 package roster
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/event"
@@ -14,28 +14,14 @@ import (
 // and for each that the change is about.
 func Plan(s Seen, p Policy) (Change, Why) {
 	v := newView(s, p)
-	if r := v.standstill(); r != nil {
+	if r := v.stuck(); r != nil {
 		return Change{}, Why{*r}
 	}
-	c, why := v.grow()
-	for _, next := range []func() (Change, Why){v.shrink, v.expire} {
-		if c.Empty() {
-			var more Why
-			c, more = next()
-			why = append(why.less(c.Remove), more...)
-		}
+	c, why := v.next()
+	if v.Paused != "" {
+		return Change{}, append(v.pausing(c), v.rest(c)...).sorted()
 	}
-	why = append(why, v.silentVoters(c)...)
-	return c, why.sorted()
-}
-
-// standstill says why nothing at all may be changed now.
-func (v *view) standstill() *event.Reason {
-	r := v.stuck()
-	if r == nil && v.Paused != "" {
-		r = &event.Reason{Code: codePaused, Text: "automatic changes of the membership are paused: " + v.Paused, WayOut: "`muster resume`"}
-	}
-	return r
+	return c, append(why, v.rest(c)...).sorted()
 }
 
 // stuck says why no change could be carried out now, whoever asks for it.
@@ -53,71 +39,42 @@ func (v *view) stuck() *event.Reason {
 	return nil
 }
 
-// grow promotes learners until there are as many voters as there should be: a
-// pair, or one where the number of voters is even.
-func (v *view) grow() (Change, Why) {
-	missing := v.target - len(v.voters)
-	if missing <= 0 {
-		return Change{}, v.standby()
-	}
-	want := 1 + len(v.voters)%2
-	ready := v.readyLearners()
-	switch {
-	case len(ready) < want:
-		return Change{}, append(v.waiting(), v.each(ready, codeNeedsPair)...)
-	case !holds(v.voters, want):
-		return Change{}, append(v.waiting(), v.each(ready, codeQuorum)...)
-	}
-	rest := codeNext
-	if missing <= want {
-		rest = codeStandby
-	}
-	why := append(v.waiting(), v.each(ready[:want], codePromoting)...)
-	return Change{Promote: ids(ready[:want])}, append(why, v.each(ready[want:], rest)...)
-}
-
-// shrink demotes voters above the target, all in one change, so that their
-// number is odd afterwards. Two voters stay: see the package's doc.
-func (v *view) shrink() (Change, Why) {
-	surplus := len(v.voters) - v.target
-	if surplus <= 0 || len(v.voters) <= 2 {
-		return Change{}, nil
-	}
-	chosen := expendable(v.voters, v.Leader)[:surplus]
-	if !holds(without(v.voters, chosen), 0) {
-		return Change{}, v.each(chosen, codeKeptForQuorum)
-	}
-	return Change{Demote: ids(chosen)}, v.each(chosen, codeDemoting)
-}
-
-// expire removes learners that were added and never showed up.
-func (v *view) expire() (Change, Why) {
-	if v.policy.LearnerExpiryTicks <= 0 {
-		return Change{}, nil
-	}
-	var gone []MemberSeen
-	for _, m := range v.learners {
-		if m.Unseen && !m.Active && m.SilentTicks >= v.policy.LearnerExpiryTicks {
-			gone = append(gone, m)
+// next is the first change that there is something to say for, and the reasons
+// of the members in it. The order is one of urgency, but for the first: what is
+// too much goes before it is replaced.
+func (v *view) next() (Change, Why) {
+	for _, rule := range []func() (Change, Why){v.shrink, v.grow, v.replace, v.drop, v.spread, v.bury, v.expire, v.clean, v.lead} {
+		if c, why := rule(); !c.Empty() {
+			return c, why
 		}
 	}
-	return Change{Remove: ids(gone)}, v.each(gone, codeExpired)
+	return Change{}, nil
 }
 
-// less is the reasons but for those about the members given.
-func (w Why) less(gone []cluster.NodeID) Why {
-	return slices.DeleteFunc(w, func(r event.Reason) bool { return slices.Contains(gone, r.Peer) })
+// pausing says what would be done if nobody had paused it.
+func (v *view) pausing(c Change) Why {
+	why := Why{{Code: codePaused, Text: "automatic changes of the membership are paused: " + v.Paused, WayOut: "`muster resume`"}}
+	for _, part := range []struct {
+		ids   []cluster.NodeID
+		would string
+	}{{c.Promote, "become a voter"}, {c.Demote, "become a learner"}, {c.Remove, "be removed"}, {[]cluster.NodeID{c.Lead}, "take leadership over"}} {
+		for _, id := range part.ids {
+			if m, ok := find(v.Members, id); ok {
+				why = append(why, say(m, codeHeldByPause, "`muster resume`", "would %s, but changes are paused: %s", part.would, v.Paused))
+			}
+		}
+	}
+	return why
+}
+
+// touches says whether the change is about the member.
+func (c Change) touches(id cluster.NodeID) bool {
+	return c.Lead == id || slices.Contains(c.Promote, id) || slices.Contains(c.Demote, id) || slices.Contains(c.Remove, id)
 }
 
 func (w Why) sorted() Why {
 	slices.SortStableFunc(w, func(a, b event.Reason) int {
-		switch {
-		case a.Peer < b.Peer:
-			return -1
-		case a.Peer > b.Peer:
-			return 1
-		}
-		return strings.Compare(a.Code, b.Code)
+		return cmp.Or(cmp.Compare(a.Peer, b.Peer), cmp.Compare(a.Code, b.Code))
 	})
 	return w
 }

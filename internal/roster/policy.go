@@ -34,5 +34,6 @@ func PolicyOf(p cluster.Policy, tick cluster.Duration) Policy {
 		DeadTicks:          ticks(p.DeadAfter, defaultDeadAfter),
 		RemoveTicks:        ticks(p.RemoveAfter, defaultRemoveAfter),
 		LeaderZones:        p.LeaderZones,
+		Tick:               tick,
 	}
 }

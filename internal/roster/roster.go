@@ -1,8 +1,6 @@
 package roster
 
 import (
-	"slices"
-
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/event"
 )
@@ -21,6 +19,8 @@ type MemberSeen struct {
 	// SilentTicks is for how long it has not answered, as far as this leader
 	// can tell; 0 while Active.
 	SilentTicks int
+	// Stopping: it has said that it is about to stop, and is not promoted.
+	Stopping bool
 }
 
 // Seen is the cluster as its leader sees it.
@@ -30,7 +30,7 @@ type Seen struct {
 	Removed   []cluster.NodeID
 	Joint     bool   // a joint configuration is in force
 	Pending   bool   // a change is in flight
-	Paused    string // why an operator stopped automatic changes, "" if none did; removals go on
+	Paused    string // why an operator stopped automatic changes, "" if none did; what is asked for by name goes on
 	LastIndex uint64 // of the leader's log
 }
 
@@ -56,6 +56,9 @@ type Policy struct {
 	RemoveTicks int
 	// LeaderZones are the zones that the leader should be in, best first.
 	LeaderZones []string
+	// Tick is the length of a tick, for the words of reasons alone; 0: they
+	// count ticks.
+	Tick cluster.Duration
 }
 
 const (
@@ -99,116 +102,4 @@ func Target(members int, p Policy) int {
 		n--
 	}
 	return max(n, 1)
-}
-
-func majority(voters int) int { return voters/2 + 1 }
-
-// view is Seen, sorted out.
-type view struct {
-	Seen
-	policy   Policy
-	voters   []MemberSeen // sorted by ID
-	learners []MemberSeen // sorted by ID
-	target   int
-}
-
-func newView(s Seen, p Policy) view {
-	v := view{Seen: s, policy: p.withDefaults(), target: Target(len(s.Members), p)}
-	for _, m := range s.Members {
-		m.Active = m.Active || m.Member.ID == s.Leader
-		if m.Member.Role == cluster.Voter {
-			v.voters = append(v.voters, m)
-		} else {
-			v.learners = append(v.learners, m)
-		}
-	}
-	return v
-}
-
-// ready says whether a learner could be promoted, going by itself alone.
-func (v *view) ready(m MemberSeen) bool { return v.unready(m) == "" }
-
-// unready is the code of why a learner can't be promoted yet, or "".
-func (v *view) unready(m MemberSeen) string {
-	switch {
-	case !m.Active:
-		return codeNotActive
-	case m.Snapshotting:
-		return codeSnapshotting
-	case !m.CaughtUp:
-		return codeCatchingUp
-	case m.ActiveTicks < v.policy.StabilityTicks:
-		return codeNotStable
-	}
-	return ""
-}
-
-// readyLearners lists the learners that could be promoted, sorted by ID.
-func (v *view) readyLearners() []MemberSeen {
-	return slices.DeleteFunc(slices.Clone(v.learners), func(m MemberSeen) bool { return !v.ready(m) })
-}
-
-// holds says whether a configuration of the kept voters and the newcomers has
-// a quorum when the newcomers are dead. Where at most one voter is kept, that
-// can't be: then all newcomers but one must do, or the only one.
-func holds(kept []MemberSeen, newcomers int) bool {
-	have := active(kept)
-	switch {
-	case len(kept) == 0:
-		have = newcomers
-	case len(kept) == 1 && newcomers > 1:
-		have += newcomers - 1
-	}
-	return have >= majority(len(kept)+newcomers)
-}
-
-func active(ms []MemberSeen) int {
-	n := 0
-	for _, m := range ms {
-		if m.Active {
-			n++
-		}
-	}
-	return n
-}
-
-// expendable orders voters by which to demote first: those that don't answer,
-// those that lag, the highest ID. The leader is not among them.
-func expendable(voters []MemberSeen, leader cluster.NodeID) []MemberSeen {
-	out := slices.DeleteFunc(slices.Clone(voters), func(m MemberSeen) bool { return m.Member.ID == leader })
-	slices.SortFunc(out, func(a, b MemberSeen) int {
-		switch {
-		case a.Active != b.Active:
-			if b.Active {
-				return -1
-			}
-			return 1
-		case a.Match != b.Match:
-			if a.Match < b.Match {
-				return -1
-			}
-			return 1
-		case a.Member.ID > b.Member.ID:
-			return -1
-		}
-		return 1
-	})
-	return out
-}
-
-// ids lists the members' IDs, sorted.
-func ids(ms []MemberSeen) []cluster.NodeID {
-	var out []cluster.NodeID
-	for _, m := range ms {
-		out = append(out, m.Member.ID)
-	}
-	slices.Sort(out)
-	return out
-}
-
-// without is ms less those in gone.
-func without(ms, gone []MemberSeen) []MemberSeen {
-	return slices.DeleteFunc(slices.Clone(ms), func(m MemberSeen) bool {
-		return slices.ContainsFunc(gone, func(g MemberSeen) bool { return g.Member.ID == m.Member.ID })
-	})
 }

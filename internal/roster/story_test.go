@@ -14,14 +14,18 @@ import (
 
 // TestStories plays testdata. A member is a line of input:
 //
-//	NAME voter|learner [leader] [down[=TICKS]] [ticks=N] [behind[=N]] [snapshot] [unseen]
+//	NAME voter|learner [leader] [down[=TICKS]] [ticks=N] [behind[=N]] [match=N] [snapshot]
+//	     [unseen] [stopping] [zone=Z] [replaces=NUMBER]
 //
 // A member is active for 100 ticks and caught up unless its line says
 // otherwise; its ID is its number. Commands, with members as input:
 //
-//	plan [target=N] [expiry=N] [joint] [pending] [paused] [removed=N]
+//	plan [target=N] [floor=N] [expiry=N] [dead=N] [remove=N] [tick=DURATION]
+//	     [lead=(ZONE,…)] [joint] [pending] [paused] [removed=N]
 //	settle (as plan: applies plans until none comes)
-//	remove NUMBER (as plan)
+//	remove NUMBER [below-floor] (as plan)
+//	stand-down NUMBER (as plan)
+//	foresee IF (no options: the policy's defaults, and a tick of a second)
 func TestStories(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
@@ -34,20 +38,31 @@ func TestStories(t *testing.T) {
 			case "settle":
 				settle(&b, s, p)
 			case "remove":
-				var n uint64
-				fmt.Sscan(d.CmdArgs[0].Key, &n)
-				c, why := PlanRemove(s, p, cluster.NodeID(n), true)
-				var all Why
-				if why != nil {
-					all = Why{*why}
-				}
-				show(&b, c, all)
+				answer(&b)(PlanRemove(s, p, number(d), d.HasArg("below-floor")))
+			case "stand-down":
+				answer(&b)(PlanStandDown(s, p, number(d)))
 			default:
 				t.Fatalf("unknown command %s", d.Cmd)
 			}
 			return b.String()
 		})
 	})
+}
+
+func number(d *datadriven.TestData) cluster.NodeID {
+	var n uint64
+	fmt.Sscan(d.CmdArgs[0].Key, &n)
+	return cluster.NodeID(n)
+}
+
+func answer(b *strings.Builder) func(Change, *event.Reason) {
+	return func(c Change, why *event.Reason) {
+		var all Why
+		if why != nil {
+			all = Why{*why}
+		}
+		show(b, c, all)
+	}
 }
 
 func parse(t *testing.T, d *datadriven.TestData) (Seen, Policy) {
@@ -62,6 +77,18 @@ func parse(t *testing.T, d *datadriven.TestData) (Seen, Policy) {
 			p.TargetVoters = n
 		case "expiry":
 			p.LearnerExpiryTicks = n
+		case "floor":
+			p.Floor = n
+		case "dead":
+			p.DeadTicks = n
+		case "remove":
+			p.RemoveTicks = n
+		case "tick":
+			if err := p.Tick.UnmarshalText([]byte(a.Vals[0])); err != nil {
+				t.Fatal(err)
+			}
+		case "lead":
+			p.LeaderZones = a.Vals
 		case "joint":
 			s.Joint = true
 		case "pending":
@@ -102,6 +129,12 @@ func parse(t *testing.T, d *datadriven.TestData) (Seen, Policy) {
 				m.Snapshotting = true
 			case "unseen":
 				m.Unseen, m.Match = true, 0
+			case "stopping":
+				m.Stopping = true
+			case "zone":
+				m.Member.Zone = val
+			case "replaces":
+				m.Member.Replaces = cluster.NodeID(n)
 			default:
 				t.Fatalf("unknown word %s", w)
 			}
@@ -136,6 +169,9 @@ func (c Change) words() string {
 			parts = append(parts, fmt.Sprintf("%s n%d", x.verb, id))
 		}
 	}
+	if c.Lead != 0 {
+		parts = append(parts, fmt.Sprintf("n%d leads", c.Lead))
+	}
 	return strings.Join(parts, ", ")
 }
 
@@ -155,6 +191,9 @@ func settle(b *strings.Builder, s Seen, p Policy) {
 // apply is the cluster after a change.
 func apply(s Seen, c Change) Seen {
 	s.Members = slices.DeleteFunc(slices.Clone(s.Members), func(m MemberSeen) bool { return slices.Contains(c.Remove, m.Member.ID) })
+	if c.Lead != 0 {
+		s.Leader = c.Lead
+	}
 	for i := range s.Members {
 		m := &s.Members[i].Member
 		switch {

@@ -4,76 +4,169 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/musterhq/muster/event"
+	"github.com/musterhq/muster/cluster"
 )
 
 // Codes of reasons; stable.
 const (
-	codeNoLeader = "no_leader"
-	codePending  = "change_pending"
-	codePaused   = "paused"
-	codeNoQuorum = "no_quorum"
+	codeNoLeader    = "no_leader"
+	codePending     = "change_pending"
+	codePaused      = "paused"
+	codeHeldByPause = "held_by_pause"
+	codeNoQuorum    = "no_quorum"
 
 	// Why a learner is not promoted.
-	codeStandby      = "standby"
-	codeNeedsMember  = "needs_member"
-	codeNeedsPair    = "needs_pair"
-	codeNext         = "next"
-	codeNotActive    = "not_active"
-	codeNotStable    = "not_stable"
-	codeCatchingUp   = "catching_up"
-	codeSnapshotting = "receiving_snapshot"
-	codeQuorum       = "would_lose_quorum"
+	codeStandby        = "standby"
+	codeNeedsMember    = "needs_member"
+	codeNeedsPair      = "needs_pair"
+	codeNext           = "next"
+	codeNotActive      = "not_active"
+	codeStopping       = "stopping"
+	codeNotStable      = "not_stable"
+	codeCatchingUp     = "catching_up"
+	codeSnapshotting   = "receiving_snapshot"
+	codeQuorum         = "would_lose_quorum"
+	codeSpreadQuorum   = "spread_would_lose_quorum"
+	codeReplacesLiving = "replaces_living"
+
+	// Why a learner that is gone is not removed.
+	codeRemovalWaits = "removal_waits"
 
 	// Why a voter is one, or is no help.
-	codeSilentVoter   = "voter_silent"
-	codeKeptForQuorum = "kept_for_quorum"
+	codeSilentVoter  = "voter_silent"
+	codeWiped        = "voter_wiped"
+	codeNoStandby    = "no_standby"
+	codeKeptForFloor = "kept_for_floor"
+	codeZoneHalf     = "zone_has_half"
+
+	// Why another doesn't lead.
+	codeLeaderZoneWaits = "leader_zone_waits"
+	codeLeaderZoneEmpty = "leader_zone_empty"
 
 	// Why this change.
-	codePromoting = "promoting"
-	codeDemoting  = "demoting"
-	codeExpired   = "learner_expired"
+	codePromoting  = "promoting"
+	codeDemoting   = "demoting"
+	codeDropping   = "demoting_dead"
+	codeReplacing  = "replacing_dead"
+	codeSwapping   = "swapping_wiped"
+	codeSpreading  = "spreading_zones"
+	codeBurying    = "removing_wiped"
+	codeCleaning   = "removing_dead"
+	codeExpired    = "learner_expired"
+	codeLeaderZone = "leader_zone"
 
-	// Why a removal is refused.
-	codeUnknown   = "unknown_member"
-	codeRemoved   = "already_removed"
-	codeLastVoter = "last_voter"
+	// Why what is asked for is refused.
+	codeUnknown    = "unknown_member"
+	codeRemoved    = "already_removed"
+	codeLastVoter  = "last_voter"
+	codeBelowFloor = "below_floor"
+	codeNotVoter   = "not_voter"
+	codeIsLeader   = "is_leader"
 )
 
-// standby gives the learners of a cluster that has voters enough.
-func (v *view) standby() Why {
+// rest gives the reasons of the members that c leaves as they are and that are
+// not what they should be.
+func (v *view) rest(c Change) Why {
 	var why Why
 	for _, m := range v.learners {
-		switch {
-		case !m.Active:
-			why = append(why, v.reason(m, codeNotActive))
-		case len(v.voters) < 3 && v.policy.TargetVoters >= 3:
-			why = append(why, v.reason(m, codeNeedsMember))
-		default:
-			why = append(why, v.reason(m, codeStandby))
+		if !c.touches(m.Member.ID) {
+			why = append(why, v.reason(m, v.learning(m, c)))
 		}
 	}
-	return why
-}
-
-// waiting gives the learners that are not ready.
-func (v *view) waiting() Why {
-	var why Why
-	for _, m := range v.learners {
-		if code := v.unready(m); code != "" {
-			why = append(why, v.reason(m, code))
-		}
-	}
-	return why
-}
-
-// silentVoters gives the voters that don't answer and that c leaves as they are.
-func (v *view) silentVoters(c Change) Why {
-	var why Why
+	surplus := crowdOf(v.voters).thin(v.voters, v.Leader, v.excess())
 	for _, m := range v.voters {
-		if !m.Active && !slices.Contains(c.Demote, m.Member.ID) {
-			why = append(why, v.reason(m, codeSilentVoter))
+		_, extra := find(surplus, m.Member.ID)
+		switch code := v.voting(m); {
+		case c.touches(m.Member.ID):
+		case code != "":
+			why = append(why, v.reason(m, code))
+		case extra && len(c.Demote) == 0:
+			why = append(why, v.reason(m, codeKeptForFloor))
 		}
+	}
+	if c.Empty() {
+		why = append(append(why, v.lopsided()...), v.leading()...)
+	}
+	return why
+}
+
+// learning is why a learner is one, and stays one beside the change c.
+func (v *view) learning(m MemberSeen, c Change) string {
+	short := len(v.voters) < v.target
+	unready := v.unready(m)
+	_, rival := v.rival(m)
+	switch {
+	case rival:
+		return codeReplacesLiving
+	case v.overdue(m):
+		return codeRemovalWaits
+	case !m.Active:
+		return codeNotActive
+	case unready != "" && (short || v.bound(m) || len(v.dead()) > len(c.Demote)):
+		return unready
+	case v.bound(m), short && !c.Empty() && v.target-len(v.voters) > len(c.Promote):
+		return codeNext
+	case short && c.Empty() && !holds(v.voters, v.step()):
+		return codeQuorum
+	case short && c.Empty():
+		return codeNeedsPair
+	case len(v.voters) < 3 && v.policy.TargetVoters >= 3 && v.target < 3:
+		return codeNeedsMember
+	case c.Empty() && v.relieves(m):
+		return codeSpreadQuorum
+	}
+	return codeStandby
+}
+
+// relieves says whether the votes would be spread better with this learner.
+func (v *view) relieves(m MemberSeen) bool {
+	_, ok := v.relief(func(t trade) bool { return t.in.Member.ID == m.Member.ID })
+	return ok
+}
+
+// voting is what is the matter with a voter, or "".
+func (v *view) voting(m MemberSeen) string {
+	_, wiped := v.successor(m)
+	switch {
+	case m.Active:
+		return ""
+	case wiped:
+		return codeWiped
+	case v.isDead(m):
+		return codeNoStandby
+	}
+	return codeSilentVoter
+}
+
+// excess is how many voters there are above the target that only the floor keeps.
+func (v *view) excess() int {
+	if v.floor <= v.target || len(v.voters) <= 2 {
+		return 0
+	}
+	return max(0, len(v.voters)-v.target)
+}
+
+// lopsided warns of a zone whose failure would stop the cluster.
+func (v *view) lopsided() Why {
+	z, n := v.crowded()
+	if z == "" {
+		return nil
+	}
+	return Why{{Code: codeZoneHalf, WayOut: "add a member in another zone",
+		Text: fmt.Sprintf("zone %s has %d of %d votes: without it nothing can be decided", z, n, len(v.voters))}}
+}
+
+// leading is why no member of a better zone leads.
+func (v *view) leading() Why {
+	var why Why
+	better := v.preferred()
+	for _, m := range better {
+		if code := v.unfit(m); code != "" {
+			why = append(why, v.heldBack(m, code))
+		}
+	}
+	if len(better) == 0 && len(v.policy.LeaderZones) > 0 && v.rank(v.leader()) > 0 {
+		why = append(why, v.reason(v.leader(), codeLeaderZoneEmpty))
 	}
 	return why
 }
@@ -86,53 +179,9 @@ func (v *view) each(ms []MemberSeen, code string) Why {
 	return why
 }
 
-func (v *view) reason(m MemberSeen, code string) event.Reason {
-	text, wayOut := v.words(m, code)
-	return event.Reason{Code: code, Peer: m.Member.ID, Addr: m.Member.PeerAddr, Text: name(m) + " " + text, WayOut: wayOut}
-}
-
-// words says what is the matter with a member, and what would end it.
-func (v *view) words(m MemberSeen, code string) (text, wayOut string) {
-	voters := len(v.voters)
-	switch code {
-	case codeStandby:
-		return fmt.Sprintf("is on standby: %d voters are enough for %d members", voters, len(v.Members)),
-			"it is promoted when a voter leaves, or when more members join and the target allows more voters"
-	case codeNeedsMember:
-		return fmt.Sprintf("stays a learner: %d voters would survive no more failures than %d", voters+1, voters), "add a third member"
-	case codeNeedsPair:
-		return "is ready, and waits for another learner to be: voters are added in pairs, so that their number stays odd",
-			"bring another learner up, or add a member"
-	case codeNext:
-		return "is ready, and is promoted after the others", "wait"
-	case codeNotActive:
-		return "doesn't answer", "start it, or see why the leader can't reach it"
-	case codeNotStable:
-		return fmt.Sprintf("has answered for %d of %d ticks", m.ActiveTicks, v.policy.StabilityTicks), "wait"
-	case codeCatchingUp:
-		return fmt.Sprintf("is catching up: %d entries behind", v.LastIndex-min(m.Match, v.LastIndex)), "wait; it must keep up with the writes"
-	case codeSnapshotting:
-		return "is receiving a snapshot", "wait"
-	case codeQuorum:
-		return fmt.Sprintf("is not promoted: only %d of %d voters answer, too few should it fail", active(v.voters), voters),
-			"start the voters that are down"
-	case codeSilentVoter:
-		return "is a voter and doesn't answer", "start it; if it is gone for good, remove it"
-	case codeKeptForQuorum:
-		return "is one voter too many, and kept because others don't answer", "start the voters that are down"
-	case codePromoting:
-		return fmt.Sprintf("becomes a voter: %d of %d are there", voters, v.target), ""
-	case codeDemoting:
-		return fmt.Sprintf("becomes a learner: %d voters where %d do", voters, v.target), ""
-	case codeExpired:
-		return fmt.Sprintf("is removed: it was added, and has not shown up for %d ticks", m.SilentTicks), ""
+func (c Change) sorted() Change {
+	for _, list := range [][]cluster.NodeID{c.Promote, c.Demote, c.Remove} {
+		slices.Sort(list)
 	}
-	panic("roster: no words for " + code)
-}
-
-func name(m MemberSeen) string {
-	if m.Member.Name != "" {
-		return m.Member.Name
-	}
-	return m.Member.ID.String()
+	return c
 }
