@@ -78,7 +78,7 @@ func restored(t *testing.T) {
 		t.Errorf("%q says nothing of epochs", err)
 	}
 	propose(t, c.Leader(ctx), "b")
-	if err := c.Leader(ctx).Remove(ctx, n2); err != nil {
+	if err := c.Leader(ctx).RemoveBelowFloor(ctx, n2); err != nil {
 		t.Fatal(err)
 	}
 	c.Wipe("n2")

@@ -85,7 +85,7 @@ func TestUnknownRemove(t *testing.T) {
 		for _, f := range c.Others(leader.Name) {
 			c.Block(f, leader.Name)
 		}
-		if err := leader.Remove(within(t, 4*time.Second), id(n4)); !errors.Is(err, muster.ErrUnknownOutcome) {
+		if err := leader.RemoveBelowFloor(within(t, 4*time.Second), id(n4)); !errors.Is(err, muster.ErrUnknownOutcome) {
 			t.Errorf("without a quorum: %v, want %v", err, muster.ErrUnknownOutcome)
 		}
 		c.Heal()
@@ -105,7 +105,7 @@ func TestConfChangeAppliedTwiceAfterRestart(t *testing.T) {
 		c := formed(t, opt)
 		n4 := c.Join(ctx, "n4")
 		old := id(n4)
-		if err := c.Leader(ctx).Remove(ctx, old); err != nil {
+		if err := c.Leader(ctx).RemoveBelowFloor(ctx, old); err != nil {
 			t.Fatal(err)
 		}
 		ended(t, n4)
@@ -155,7 +155,7 @@ func removedComesBack(t *testing.T, away string) {
 	case "cut off":
 		c.Isolate(gone.Name)
 	}
-	if err := c.Leader(ctx).Remove(ctx, id(gone)); err != nil {
+	if err := c.Leader(ctx).RemoveBelowFloor(ctx, id(gone)); err != nil {
 		t.Fatal(err)
 	}
 	propose(t, c.Leader(ctx), "b")
@@ -197,7 +197,7 @@ func TestRemoveLeaderSelfLastVoter(t *testing.T) {
 			leader := c.Leader(ctx)
 			time.Sleep(5 * time.Second) // until who stays has shown that it can lead
 			propose(t, leader, fmt.Sprint("before ", left))
-			if err := leader.Leave(ctx); err != nil {
+			if err := leader.LeaveBelowFloor(ctx); err != nil {
 				t.Fatalf("leader leaves %d others: %v\n%s", left, err, c.Describe())
 			}
 			ended(t, leader)
@@ -210,7 +210,7 @@ func TestRemoveLeaderSelfLastVoter(t *testing.T) {
 			c.Until(ctx, "the joint configuration is left", func() bool { return !next.Status().Joint && len(next.Status().Members) == left })
 		}
 		last := c.Leader(ctx)
-		if err := last.Leave(within(t, 5*time.Second)); !errors.Is(err, muster.ErrRefused) {
+		if err := last.LeaveBelowFloor(within(t, 5*time.Second)); !errors.Is(err, muster.ErrRefused) {
 			t.Errorf("the last voter leaves: %v, want %v", err, muster.ErrRefused)
 		}
 		propose(t, last, "still here")
@@ -228,16 +228,16 @@ func TestLeaveRefused(t *testing.T) {
 		c.Crash(down.Name)
 		time.Sleep(2 * time.Second)
 		goes := follower(ctx, c)
-		if err := goes.Leave(ctx); err != nil {
+		if err := goes.LeaveBelowFloor(ctx); err != nil {
 			t.Errorf("one of two that answer leaves: %v", err)
 		}
 		ended(t, goes)
 		c.Crash(goes.Name)
 		last := c.Leader(ctx)
-		if err := last.Leave(within(t, 5*time.Second)); !errors.Is(err, muster.ErrRefused) {
+		if err := last.LeaveBelowFloor(within(t, 5*time.Second)); !errors.Is(err, muster.ErrRefused) {
 			t.Errorf("the last that serves leaves: %v, want %v", err, muster.ErrRefused)
 		}
-		if err := last.Remove(within(t, 5*time.Second), id(last)); !errors.Is(err, muster.ErrRefused) {
+		if err := last.RemoveBelowFloor(within(t, 5*time.Second), id(last)); !errors.Is(err, muster.ErrRefused) {
 			t.Errorf("the last that serves is removed: %v, want %v", err, muster.ErrRefused)
 		}
 		propose(t, last, "a")
@@ -263,7 +263,7 @@ func TestChangesTogether(t *testing.T) {
 		for i, name := range []string{"n5", "n6", "n7", "n8"} {
 			via := c.Member(fmt.Sprintf("n%d", i%3+1))
 			wg.Go(func() {
-				if err := via.Remove(within(t, 20*time.Second), id(c.Member(name))); err != nil {
+				if err := via.RemoveBelowFloor(within(t, 20*time.Second), id(c.Member(name))); err != nil {
 					t.Errorf("remove %s: %v", name, err)
 				}
 			})

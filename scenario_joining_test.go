@@ -240,7 +240,7 @@ func shutDuringJoin(t *testing.T, c *mustertest.Cluster, name string, after time
 	if same != 1 {
 		t.Errorf("%s is a member %d times", name, same)
 	}
-	if err := c.Leader(ctx).Remove(within(t, 20*time.Second), id(c.Member(name))); err != nil {
+	if err := c.Leader(ctx).RemoveBelowFloor(within(t, 20*time.Second), id(c.Member(name))); err != nil {
 		t.Fatalf("remove %s: %v", name, err)
 	}
 	ended(t, c.Member(name))

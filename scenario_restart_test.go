@@ -262,7 +262,7 @@ func TestCloseAnswersAll(t *testing.T) {
 			go func() { _, err := m.Propose(ctx, []byte(m.Name)); answers <- err }()
 			go func() { _, err := m.ReadIndex(ctx); answers <- err }()
 			go func() {
-				err := m.Leave(ctx)
+				err := m.LeaveBelowFloor(ctx)
 				if !led && !errors.Is(err, muster.ErrUnknownOutcome) {
 					t.Errorf("the leader was asked, and didn't answer: %v, want %v", err, muster.ErrUnknownOutcome)
 				}

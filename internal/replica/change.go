@@ -124,6 +124,9 @@ func (r *Replica) complete(c wire.Change) (wire.Change, *wire.ChangeReply) {
 				return c, r.refusal(why)
 			}
 			c.Steps = steps(plan)
+			if h := r.peers.heard[s.Member.ID]; h != nil {
+				h.stopping = r.tick
+			}
 		}
 	}
 	if why := check(&r.membership, c); why != "" {
@@ -171,7 +174,8 @@ func (r *Replica) succeed(add wire.Step) []wire.Step {
 }
 
 // patience is how many election timeouts a member may be silent before another
-// node may take its name from elsewhere.
+// node may take its name from elsewhere, and how many it may take to stop after
+// it has given its role away.
 const patience = 10
 
 // losesVote says whether this member, which leads, would be no voter after c.

@@ -13,7 +13,18 @@ import (
 	"github.com/musterhq/muster/internal/wire"
 )
 
-func remove(id cluster.NodeID) wire.Change { return single("remove-"+id.String(), wire.OpRemove, id) }
+// remove takes no heed of the floor: these tests are about what follows.
+func remove(id cluster.NodeID) wire.Change {
+	c := single("remove-"+id.String(), wire.OpRemove, id)
+	c.Steps[0].BelowFloor = true
+	return c
+}
+
+// asked is the same change under another request.
+func asked(request string, c wire.Change) wire.Change {
+	c.Request = request
+	return c
+}
 
 func single(request string, op wire.ChangeOp, id cluster.NodeID) wire.Change {
 	return wire.Change{Request: request, Steps: []wire.Step{{Op: op, Member: cluster.Member{ID: id}}}}
@@ -499,11 +510,11 @@ func TestChangesAreBounded(t *testing.T) {
 	l := w.elect(1)
 	w.isolate(1)
 	for i := range maxChanges + 1 { // the first is in flight
-		l.rep.Change(uint64(i), single(fmt.Sprint(i), wire.OpRemove, 3))
+		l.rep.Change(uint64(i), asked(fmt.Sprint(i), remove(3)))
 	}
 	l.drain()
 	for i := range 2 {
-		l.rep.Change(uint64(maxChanges+1+i), single(fmt.Sprint("more", i), wire.OpRemove, 3))
+		l.rep.Change(uint64(maxChanges+1+i), asked(fmt.Sprint("more", i), remove(3)))
 	}
 	l.drain()
 	l.want(maxChanges+2, wire.ChangePending, "queue_full")

@@ -29,6 +29,8 @@ type heard struct {
 	since  uint64 // without a break from here on
 	silent bool   // nothing came for an election timeout, or what was sent was lost
 
+	stopping uint64 // tick at which it gave its role away, about to stop; 0: it didn't
+
 	// Catch-up rounds (Raft thesis §4.2.1): in a round the peer gets what the
 	// log held when the round began.
 	target   uint64 // index that ends the round; 0: none begun
@@ -138,6 +140,7 @@ func (r *Replica) seen() roster.Seen {
 			ms.Active, ms.CaughtUp, ms.ActiveTicks = true, true, int(r.tick)
 		case h.active(r.tick, r.cfg.ElectionTicks):
 			ms.Active, ms.CaughtUp, ms.ActiveTicks = true, h.caughtUp, int(r.tick-h.since)
+			ms.Stopping = h.stopping > 0 && r.tick-h.stopping < patience*uint64(r.cfg.ElectionTicks)
 		default:
 			ms.SilentTicks, ms.Unseen = r.peers.silence(m.ID, r.tick)
 		}

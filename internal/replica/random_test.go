@@ -222,7 +222,7 @@ func (s *storm) membershipChange(n *node) {
 	case x < 5:
 		c = join(other)
 	case x < 6:
-		c.Steps = []wire.Step{{Op: wire.OpRemove, Member: other}}
+		c.Steps = []wire.Step{{Op: wire.OpRemove, Member: other, BelowFloor: s.rng.IntN(4) > 0}}
 	case x < 7:
 		c.Steps = []wire.Step{{Op: wire.OpDemote, Member: other}}
 	case x < 8:

@@ -115,7 +115,7 @@ func (o *operators) join() {
 
 // remove takes a member out, for good.
 func (o *operators) remove(p *process, id cluster.NodeID, name string) {
-	o.demand(p, "remove "+name, []wire.Step{{Op: wire.OpRemove, Member: cluster.Member{ID: id}}})
+	o.demand(p, "remove "+name, []wire.Step{{Op: wire.OpRemove, Member: cluster.Member{ID: id}, BelowFloor: true}})
 }
 
 // transfer moves leadership.

@@ -110,7 +110,7 @@ func (c RefusalCode) Passing() bool { return c == RefusedNotMember || c == Refus
 // WayOut is what can be done about a member that is refused so.
 func (c RefusalCode) WayOut(member string) string {
 	if c == RefusedRolledBack {
-		return fmt.Sprintf("stop it if it is a copy; else `muster remove %s`, and start it with an empty data directory to join as a new member", member)
+		return fmt.Sprintf("stop it if it is a copy; else start %s with an empty data directory: it joins as a new member, and takes the place of the old one", member)
 	}
 	return "see that both belong to the same cluster and run the same release"
 }

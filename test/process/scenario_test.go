@@ -140,7 +140,7 @@ func TestRemovedNodeComesBack(t *testing.T) {
 	ms := formed(t)
 	l := leader(t, ms)
 	gone := follower(ms, l)
-	if out, code := muster(t, "remove", gone.name, "--endpoint", l.client); code != 0 {
+	if out, code := muster(t, "remove", gone.name, "--below-floor", "--endpoint", l.client); code != 0 {
 		t.Fatalf("remove: exit %d\n%s", code, out)
 	}
 	if code := gone.exit(); code != exitRemoved {
@@ -166,7 +166,7 @@ func TestRemovedWhileDown(t *testing.T) {
 	l := leader(t, ms)
 	gone := follower(ms, l)
 	gone.kill()
-	if out, code := muster(t, "remove", gone.name, "--endpoint", l.client); code != 0 {
+	if out, code := muster(t, "remove", gone.name, "--below-floor", "--endpoint", l.client); code != 0 {
 		t.Fatalf("remove: exit %d\n%s", code, out)
 	}
 	gone.start()
@@ -197,7 +197,10 @@ func TestStopIsNotLeave(t *testing.T) {
 	put(t, dial(t, rest...), "a", "b")
 	l.start()
 	ready(t, l)
-	if out, code := muster(t, "leave", "--endpoint", l.client); code != 0 {
+	if out, code := muster(t, "leave", "--endpoint", l.client); code != 1 || !strings.Contains(out, "--below-floor") {
+		t.Fatalf("leave, of three: exit %d\n%s", code, out)
+	}
+	if out, code := muster(t, "leave", "--below-floor", "--endpoint", l.client); code != 0 {
 		t.Fatalf("leave: exit %d\n%s", code, out)
 	}
 	if code := l.exit(); code != exitRemoved {
