@@ -36,12 +36,17 @@ var floors = []floor{
 	{0, "internal/raftlog", ""},
 	{0, "kv/internal/mvcc", ""},
 
+	{1, "discovery/internal/look", ""},
+	{1, "discovery/discoverytest", "discovery"}, // for tests, ours and others'
 	{1, "event", "cluster"},
 	{1, "internal/crashfs", "internal/race"}, // for tests and the simulator
 	{1, "internal/wire", "cluster"},
 	{1, "internal/datadir", "cluster"},
 	{1, "kv", "statemachine kv/internal/mvcc"},
 
+	{2, "discovery/static", "discovery discovery/internal/look"},
+	{2, "discovery/file", "discovery discovery/internal/look"},
+	{2, "discovery/dns", "discovery discovery/internal/look"},
 	{2, "internal/formation", "cluster event internal/wire"},
 	{2, "internal/roster", "cluster event"},
 	{2, "internal/snapshot", "cluster internal/wire"},

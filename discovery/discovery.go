@@ -17,7 +17,9 @@ type Provider interface {
 	// Find looks for peers until ctx ends, and returns then, with no goroutine
 	// left behind. Each time it has looked it calls report: with the peer
 	// addresses (host:port, no duplicates, any order, maybe none), or with the
-	// error that it met. After an error it looks again, for ever, with back-off
+	// error that it met. What is good in part is reported in two calls, the
+	// addresses first; what has not changed since it was last reported needn't
+	// be reported again. After an error it looks again, for ever, with back-off
 	// and jitter. self is the address at which others reach this node, for
 	// those that also announce it. report must not be called after Find has
 	// returned, nor by two goroutines at once; it returns soon.
