@@ -47,6 +47,7 @@ var floors = []floor{
 	{2, "discovery/static", "discovery discovery/internal/look"},
 	{2, "discovery/file", "discovery discovery/internal/look"},
 	{2, "discovery/dns", "discovery discovery/internal/look"},
+	{2, "discovery/multicast", "discovery discovery/internal/look"},
 	{2, "internal/formation", "cluster event internal/wire"},
 	{2, "internal/roster", "cluster event"},
 	{2, "internal/snapshot", "cluster internal/wire"},
