@@ -54,6 +54,7 @@ var floors = []floor{
 	{2, "internal/transport", "cluster internal/wire"},
 	{2, "internal/etcdapi", "cluster event statemachine kv"},
 
+	{3, "discovery/spec", "discovery discovery/internal/look discovery/dns discovery/file discovery/multicast"},
 	{3, "internal/replica", "cluster event internal/wire internal/formation internal/roster"},
 
 	{4, "internal/member", "cluster event statemachine internal/wire internal/raftlog internal/snapshot internal/formation internal/roster internal/replica"},

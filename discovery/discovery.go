@@ -7,7 +7,8 @@
 // answer takes nothing back.
 //
 // The providers are packages of their own below this one, and anybody may write
-// another; package discoverytest holds it to this contract.
+// another; package discoverytest holds it to this contract. Package spec makes one
+// from a word on a command line.
 package discovery
 
 import "context"
