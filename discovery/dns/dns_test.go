@@ -79,8 +79,10 @@ func TestContractOverTheNetwork(t *testing.T) {
 		t.Run(fmt.Sprint("srv ", srv), func(t *testing.T) {
 			discoverytest.Test(t, func(t *testing.T) discoverytest.Subject {
 				s := newNameserver(t)
-				s.hosts["muster.test."] = []net.IP{net.ParseIP("10.0.0.1"), net.ParseIP("fd00::1")}
-				s.srv["_muster-peer._tcp.muster.test."] = []net.SRV{{Target: "n1.test.", Port: 2381}}
+				s.set(func() {
+					s.hosts["muster.test."] = []net.IP{net.ParseIP("10.0.0.1"), net.ParseIP("fd00::1")}
+					s.srv["_muster-peer._tcp.muster.test."] = []net.SRV{{Target: "n1.test.", Port: 2381}}
+				})
 				want := []string{"10.0.0.1:7", "[fd00::1]:7"}
 				if srv {
 					want = []string{"n1.test:2381"}
@@ -150,7 +152,7 @@ func TestNotFound(t *testing.T) {
 // TestPartAndChange: a shorter answer and a longer one are reported as they are.
 func TestPartAndChange(t *testing.T) {
 	s := newNameserver(t)
-	s.hosts["x.test."] = []net.IP{net.ParseIP("10.0.0.1"), net.ParseIP("10.0.0.2")}
+	s.set(func() { s.hosts["x.test."] = []net.IP{net.ParseIP("10.0.0.1"), net.ParseIP("10.0.0.2")} })
 	ctx, cancel := context.WithTimeout(t.Context(), discoverytest.Patience)
 	defer cancel()
 	steps := []struct{ want, then []string }{

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -48,12 +49,15 @@ func TestContract(t *testing.T) {
 // watch runs a provider in a bubble; what it has reported since the last call
 // is returned by the function, which lets some seconds pass before.
 func watch(t *testing.T, path string) func() []string {
+	var mu sync.Mutex
 	var got []string
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		(&file.Provider{Path: path}).Find(ctx, "a:2380", func(addrs []string, err error) {
+			mu.Lock()
+			defer mu.Unlock()
 			if err != nil {
 				got = append(got, "error: "+err.Error())
 				return
@@ -65,6 +69,8 @@ func watch(t *testing.T, path string) func() []string {
 	return func() []string {
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
 		defer func() { got = nil }()
 		return got
 	}

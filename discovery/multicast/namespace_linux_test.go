@@ -101,9 +101,9 @@ func TestLoopbackElsewhere(t *testing.T) {
 		return
 	}
 	ip(t, "link", "set", "lo", "up")
-	ip(t, "link", "add", "eth0", "type", "dummy")
+	ip(t, "link", "add", "eth0", "type", "veth", "peer", "name", "eth1")
 	ip(t, "addr", "add", "10.77.0.1/24", "dev", "eth0")
-	ip(t, "link", "set", "eth0", "up", "multicast", "on")
+	ip(t, "link", "set", "eth0", "up")
 	text := firstError(t, &multicast.Provider{Cluster: "x", Interfaces: []string{"eth0"}}, "127.0.0.1:1")
 	if !strings.Contains(text, "this machine's alone") || !strings.Contains(text, "--peer-advertise") {
 		t.Errorf("it says %q", text)
