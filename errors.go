@@ -9,6 +9,7 @@ import (
 	"github.com/musterhq/muster/internal/datadir"
 	"github.com/musterhq/muster/internal/host"
 	"github.com/musterhq/muster/internal/raftlog"
+	"github.com/musterhq/muster/internal/recovery"
 	"github.com/musterhq/muster/internal/snapshot"
 )
 
@@ -42,7 +43,7 @@ var (
 	ErrConfig = errors.New("configuration")
 
 	// ErrData: the data directory is refused: in use, of another node, not
-	// muster's, damaged or incomplete, or it is ErrRolledBack. What it holds was
+	// muster's, damaged or incomplete, or it is ErrRolledBack or ErrOldGeneration. What it holds was
 	// not changed.
 	ErrData = errors.New("data directory refused")
 
@@ -51,6 +52,11 @@ var (
 	// acknowledged may be missing: it is not trusted, and it is noted in the
 	// directory that it can't be used again. Such an error is an ErrData, too.
 	ErrRolledBack = host.ErrRolledBack
+
+	// ErrOldGeneration: the cluster was re-formed after the loss of its majority
+	// (see ForceNew), and this node's directory is of before. It is noted there
+	// that it can't be used again. Such an error is an ErrData, too.
+	ErrOldGeneration = host.ErrOldGeneration
 
 	// ErrDisk: a write or sync failed, for a full disk for instance. The node
 	// has stopped; what was acknowledged before is kept.
@@ -68,7 +74,7 @@ func sorted(err error) error {
 		return err
 	case errors.As(err, &corrupt), errors.Is(err, host.ErrCorrupt), errors.Is(err, snapshot.ErrDamaged), errors.Is(err, snapshot.ErrInvalid),
 		errors.Is(err, datadir.ErrInUse), errors.Is(err, datadir.ErrForeign), errors.Is(err, datadir.ErrOtherNode), errors.Is(err, datadir.ErrDamaged),
-		errors.Is(err, ErrRolledBack):
+		errors.Is(err, ErrRolledBack), errors.Is(err, ErrOldGeneration), errors.Is(err, recovery.ErrUnfit):
 		return fmt.Errorf("%w: %w", ErrData, err)
 	case errors.Is(err, raftlog.ErrFailed), errors.Is(err, datadir.ErrFailed), errors.Is(err, snapshot.ErrStorage), errors.Is(err, snapshot.ErrNoSpace), vfs.IsNoSpaceError(err):
 		return fmt.Errorf("%w: %w", ErrDisk, err)

@@ -61,15 +61,17 @@ var floors = []floor{
 
 	{5, "internal/host", "cluster event statemachine internal/wire internal/raftlog internal/snapshot internal/transport internal/replica internal/member"},
 
-	{5, "internal/sim", "cluster event statemachine internal/crashfs internal/history internal/wire internal/datadir internal/raftlog internal/snapshot internal/formation internal/roster internal/replica internal/member"},
+	{5, "internal/recovery", "cluster internal/wire internal/datadir internal/raftlog internal/snapshot internal/replica internal/member"},
 
-	{6, ".", "cluster event statemachine internal/wire internal/datadir internal/raftlog internal/snapshot internal/transport internal/formation internal/roster internal/member internal/host"},
+	{6, "internal/sim", "cluster event statemachine internal/crashfs internal/history internal/wire internal/datadir internal/raftlog internal/snapshot internal/formation internal/roster internal/replica internal/member internal/recovery"},
+
+	{6, ".", "cluster event statemachine internal/wire internal/datadir internal/raftlog internal/snapshot internal/transport internal/formation internal/roster internal/member internal/host internal/recovery"},
 
 	{7, "server", ". cluster event statemachine kv internal/etcdapi"},
 	{7, "mustertest", ". cluster event statemachine internal/transport"},
 
 	{8, "cmd/muster", ". cluster event server internal/loopback"},
-	{6, "cmd/mustersim", "internal/sim"},
+	{7, "cmd/mustersim", "internal/sim"},
 	{8, "examples/counter", ". statemachine"},
 	{8, "test/process", ""}, // tests alone, over the built command
 	{8, "test/mutants", ""}, // over the go command

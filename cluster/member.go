@@ -86,8 +86,12 @@ const MaxOutcomes = 1024
 // Membership is who is in the cluster at one log index. It is a function of
 // the log and of nothing else.
 type Membership struct {
-	Cluster  string      `json:"cluster"` // the cluster's name
-	ID       ClusterID   `json:"id"`
+	Cluster string    `json:"cluster"` // the cluster's name
+	ID      ClusterID `json:"id"`
+	// Generation is how often the cluster was re-formed after a majority of it
+	// was lost for good; see Reform.
+	Generation uint64 `json:"generation,omitempty"`
+
 	Members  []Member    `json:"members"`            // sorted by ID, no duplicates
 	Removed  []Tombstone `json:"removed,omitempty"`  // sorted by ID, no duplicates
 	Leaving  []Member    `json:"leaving,omitempty"`  // removed, but still counted by the joint configuration in force
@@ -148,6 +152,19 @@ func (m *Membership) Remove(id NodeID, index uint64) {
 	m.Members = slices.Delete(m.Members, i, i+1)
 	j, _ := slices.BinarySearchFunc(m.Removed, id, compareTombstone)
 	m.Removed = slices.Insert(m.Removed, j, t)
+}
+
+// Reform leaves one member, as its only voter, in a cluster that was re-formed
+// at index: all others have tombstones, and none of them is waited for.
+func (m *Membership) Reform(only Member, generation, index uint64) {
+	for _, mem := range m.Clone().Members {
+		if mem.ID != only.ID {
+			m.Remove(mem.ID, index)
+		}
+	}
+	only.Role = Voter
+	m.Put(only)
+	m.Leaving, m.Generation = nil, generation
 }
 
 // Tombstone says whether the identity was removed, and when.

@@ -3,11 +3,14 @@ package cluster
 // Status is what one member knows at one moment. It is a value: whoever holds
 // it may read it for ever and must not change what its slices hold.
 type Status struct {
-	Self      Member         `json:"self"`       // Role is 0 before the node is a member
-	Cluster   string         `json:"cluster"`    // the cluster's name
-	ClusterID ClusterID      `json:"cluster_id"` // zero before the node is a member
-	Stage     string         `json:"stage"`      // blank, promised, accepted, member or removed
-	Leader    NodeID         `json:"leader"`     // 0: none known
+	Self      Member    `json:"self"`       // Role is 0 before the node is a member
+	Cluster   string    `json:"cluster"`    // the cluster's name
+	ClusterID ClusterID `json:"cluster_id"` // zero before the node is a member
+	// Generation is how often the cluster was re-formed; 0: never.
+	Generation uint64 `json:"generation,omitempty"`
+
+	Stage     string         `json:"stage"`  // blank, promised, accepted, member or removed
+	Leader    NodeID         `json:"leader"` // 0: none known
 	Term      uint64         `json:"term"`
 	State     string         `json:"state"`     // forming, follower, candidate, leader or stopped
 	Committed uint64         `json:"committed"` // index; applied <= committed <= last

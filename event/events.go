@@ -256,3 +256,20 @@ func nameOr(name string, id cluster.NodeID) string {
 	}
 	return id.String()
 }
+
+// Reformed: the cluster goes on with one of its members alone, because the
+// others were lost for good and an operator said so.
+type Reformed struct {
+	Generation uint64 `json:"generation"`
+	Index      uint64 `json:"index"`
+	Name       string `json:"name"` // of the member that stayed
+	Lost       int    `json:"lost"` // how many others there were
+}
+
+// Kind implements [Event].
+func (Reformed) Kind() string { return "reformed" }
+
+// Text implements [Event].
+func (e Reformed) Text() string {
+	return fmt.Sprintf("the cluster was re-formed around %s alone, %d others were given up: generation %d begins at index %d", e.Name, e.Lost, e.Generation, e.Index)
+}

@@ -19,6 +19,10 @@ type Options struct {
 	FS   vfs.FS    // nil: vfs.Default
 	Rand io.Reader // source of the incarnation and of each boot's word; nil: crypto/rand.Reader
 	Name string    // the member's name; "" accepts any
+
+	// Still opens a directory for surgery on a node that doesn't run: it must
+	// be there, and this is no boot.
+	Still bool
 }
 
 // Dir is an open data directory. Each of its documents is for one caller at a
@@ -51,8 +55,12 @@ func Open(path string, opt Options) (*Dir, error) {
 		opt.FS = vfs.Default
 	}
 	fs := opt.FS
-	if err := makeDir(fs, path); err != nil {
-		return nil, err
+	if !opt.Still {
+		if err := makeDir(fs, path); err != nil {
+			return nil, err
+		}
+	} else if _, err := fs.Stat(path); err != nil {
+		return nil, fmt.Errorf("open data directory: %w", err)
 	}
 	path, err := resolve(fs, path)
 	if err != nil {
@@ -132,17 +140,21 @@ func (d *Dir) load(opt Options) error {
 	var r record
 	if ours {
 		r, err = load(d.fs, d.path, opt.Name)
+	} else if opt.Still {
+		return fmt.Errorf("%s is %w: it is empty", d.path, ErrForeign)
 	} else if err = syncAncestors(d.fs, d.path); err == nil {
 		r, err = draw(opt.Rand, opt.Name)
 	}
 	if err != nil {
 		return err
 	}
-	if err := r.boot(opt.Rand); err != nil {
-		return err
-	}
-	if err := r.store(d.fs, d.path); err != nil {
-		return err
+	if !opt.Still {
+		if err := r.boot(opt.Rand); err != nil {
+			return err
+		}
+		if err := r.store(d.fs, d.path); err != nil {
+			return err
+		}
 	}
 	d.id = Identity{Incarnation: r.Incarnation, Name: r.Name, Epoch: r.Epoch, Boots: r.Boots}
 	return makePlaces(d.fs, d.path)

@@ -15,6 +15,7 @@ var (
 	ErrRefused        = errors.New("refused")
 	ErrRemoved        = member.ErrRemoved
 	ErrRolledBack     = member.ErrRolledBack
+	ErrOldGeneration  = member.ErrOldGeneration
 	ErrStopped        = errors.New("the node has stopped")
 	ErrTooLarge       = errors.New("command too large")
 )

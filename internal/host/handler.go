@@ -23,6 +23,7 @@ func (x *handler) Check(peer wire.Hello, inbound bool) *wire.Refusal {
 		h.call(func() { h.m.Met(peer) })
 	}
 	if r != nil && r.Code != wire.RefusedSelf && !r.Code.Passing() {
+		h.live.refusals.show(peer.Self, r)
 		h.peerRefused(peer.Self.NodeID, peer.Self.PeerAddr, r, false)
 	}
 	return r

@@ -2,9 +2,11 @@ package host
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/event"
@@ -69,7 +71,8 @@ func (h *Host) Why() []event.Reason {
 			WayOut: "mend the cause; until then the log grows and a new member can't catch up"})
 	}
 	out = append(out, v.Why...)
-	return append(out, h.whyLinks(v)...)
+	out = append(out, h.whyLinks(v)...)
+	return append(out, h.whyRefused()...)
 }
 
 // whyNoLeader explains an election that doesn't end.
@@ -136,10 +139,62 @@ func (h *Host) whyLinks(v *member.View) []event.Reason {
 	return out
 }
 
+// refusedFor is for how long it is shown that a node was refused which is no
+// peer of this one.
+const refusedFor = 5 * time.Minute
+
+// whyRefused tells of nodes that this one has refused for what they are. Those
+// that it dials itself are in whyLinks.
+func (h *Host) whyRefused() []event.Reason {
+	peers := h.tr.Peers()
+	var out []event.Reason
+	for _, x := range h.live.refusals.since(time.Now().Add(-refusedFor)) {
+		if !slices.ContainsFunc(peers, func(p transport.PeerStatus) bool { return p.ID == x.peer.NodeID }) {
+			out = append(out, event.Reason{Code: "refused_" + string(x.refusal.Code), Peer: x.peer.NodeID, Addr: x.peer.PeerAddr,
+				Text:   fmt.Sprintf("%s at %s was refused %s ago: %s", x.peer.Name, x.peer.PeerAddr, time.Since(x.at).Round(time.Second), x.refusal.Reason),
+				WayOut: x.refusal.Code.WayOut(x.peer.Name)})
+		}
+	}
+	return out
+}
+
 // refusals remembers the last refusal of and by each peer.
 type refusals struct {
-	mu   sync.Mutex
-	last map[refusalKey]string
+	mu    sync.Mutex
+	last  map[refusalKey]string
+	shown map[string]refused // by this node, for what the other is; by the other's address
+}
+
+// refused is a node that was refused.
+type refused struct {
+	peer    wire.Identity
+	refusal *wire.Refusal
+	at      time.Time
+}
+
+// show remembers a refusal that operators are to see though the other is no peer.
+func (r *refusals) show(peer wire.Identity, x *wire.Refusal) {
+	if x.Code != wire.RefusedOldGeneration && x.Code != wire.RefusedProtocol {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.shown == nil || len(r.shown) >= maxRefusals {
+		r.shown = map[string]refused{}
+	}
+	r.shown[peer.PeerAddr] = refused{peer, x, time.Now()}
+}
+
+// since lists them in the order of their addresses.
+func (r *refusals) since(t time.Time) (out []refused) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, addr := range slices.Sorted(maps.Keys(r.shown)) {
+		if x := r.shown[addr]; x.at.After(t) {
+			out = append(out, x)
+		}
+	}
+	return out
 }
 
 type refusalKey struct {

@@ -43,6 +43,14 @@ type State struct {
 	// RolledBack is who has told this node that its disk is an older image or a
 	// copy, and how: it can't be used again.
 	RolledBack string `json:"rolled_back,omitempty"`
+	// Generation is that of the cluster as far as the node knows without its log.
+	Generation uint64 `json:"generation,omitempty"`
+	// Reform is to be carried out before the node does anything else; nil: it
+	// never was told to.
+	Reform *Reform `json:"reform,omitempty"`
+	// Outdated is who has told this node that its cluster was re-formed without
+	// it, and how: it can't be used again.
+	Outdated string `json:"outdated,omitempty"`
 }
 
 // load reads both documents.
@@ -97,6 +105,9 @@ func (m *Member) checkDisk() error {
 			return err
 		}
 	}
+	if err := finishReform(m.disk.Log, m.state.Reform); err != nil {
+		return err
+	}
 	if last := m.disk.Log.LastIndex(); m.disk.Opened > last {
 		return fmt.Errorf("%w: the machine holds entries up to %d but the log ends at %d; entries are missing from the log: restore the directory, or remove the member and start it with an empty one", ErrCorrupt, m.disk.Opened, last)
 	}
@@ -113,7 +124,20 @@ func (m *Member) adoptImage(img *snapshot.Image) error {
 			return err
 		}
 	}
-	log := m.disk.Log
+	if err := fitLog(m.disk.Log, img); err != nil {
+		return err
+	}
+	if behind {
+		if err := m.disk.Machine.Restore(img.Dir(), img.Index); err != nil {
+			return fmt.Errorf("state machine: restore the snapshot at index %d: %w", img.Index, err)
+		}
+		m.disk.Opened = img.Index
+	}
+	return nil
+}
+
+// fitLog has the log begin after an image that it does not reach.
+func fitLog(log *raftlog.Log, img *snapshot.Image) error {
 	term, err := log.Term(img.Index)
 	if first := log.FirstIndex(); (err != nil || term != img.Term) && img.Index+1 >= first {
 		hs := log.HardState()
@@ -126,12 +150,6 @@ func (m *Member) adoptImage(img *snapshot.Image) error {
 		if err := log.Append([]raftlog.Batch{b}); err != nil {
 			return fmt.Errorf("begin the log after the snapshot at index %d: %w", img.Index, err)
 		}
-	}
-	if behind {
-		if err := m.disk.Machine.Restore(img.Dir(), img.Index); err != nil {
-			return fmt.Errorf("state machine: restore the snapshot at index %d: %w", img.Index, err)
-		}
-		m.disk.Opened = img.Index
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ func (m *Member) driveForming() {
 		next.Durable = *eff.Save
 		if eff.Outcome != nil && eff.Outcome.Joined != nil {
 			next.Hint = eff.Outcome.Joined.Membership
+			next.Generation = next.Hint.Generation
 			if !m.inherit(eff.Outcome.Joined.Met) {
 				return
 			}

@@ -10,7 +10,7 @@ import (
 // Hello is what this node opens connections with.
 func (v *View) Hello() wire.Hello {
 	h := wire.Hello{
-		Protocol: wire.Protocol, Cluster: v.cfg.Cluster, ClusterID: v.Status.ClusterID,
+		Protocol: wire.Protocol, Cluster: v.cfg.Cluster, ClusterID: v.Status.ClusterID, Generation: v.Status.Generation,
 		Self: v.cfg.Self, Epoch: v.cfg.Epoch, Boots: v.cfg.Boots, Stage: v.Stage, Version: v.cfg.Version,
 	}
 	if h.Stage == wire.Blank || h.Stage == wire.Promised || h.Stage == wire.Accepted {
@@ -56,6 +56,9 @@ func (v *View) judge(peer wire.Hello, inbound bool) (wire.RefusalCode, string, u
 		}
 		return "", "", 0
 	}
+	if code, why := v.judgeGeneration(peer); code != "" {
+		return code, why, 0
+	}
 	if t, ok := v.Membership.Tombstone(id); ok && !v.leaving(id) {
 		return wire.RefusedRemoved, fmt.Sprintf("%s (%s) was removed from this cluster at index %d", t.Name, id, t.Index), t.Index
 	}
@@ -74,8 +77,25 @@ func (v *View) judge(peer wire.Hello, inbound bool) (wire.RefusalCode, string, u
 	return "", "", 0
 }
 
+// judgeGeneration keeps two lives of one cluster apart. Those of before it was
+// re-formed may be a majority of the old one, and hold other entries under the
+// same indexes and terms: none of their messages must reach raft.
+func (v *View) judgeGeneration(peer wire.Hello) (wire.RefusalCode, string) {
+	mine := v.Status.Generation
+	switch {
+	case peer.ClusterID != v.Status.ClusterID || peer.Generation == mine:
+		return "", ""
+	case peer.Generation < mine:
+		return wire.RefusedOldGeneration, fmt.Sprintf("its directory is of before the cluster was re-formed (generation %d, the cluster's is %d): what it holds beyond the cluster's is lost", peer.Generation, mine)
+	}
+	return wire.RefusedNewGeneration, fmt.Sprintf("it belongs to the cluster as it was re-formed (generation %d), this node to what was before (%d): this node stops", peer.Generation, mine)
+}
+
 // News says that a peer that Judge answered so is to be [Member.Met].
 func (v *View) News(peer wire.Hello, r *wire.Refusal) bool {
+	if r != nil && r.Code == wire.RefusedNewGeneration {
+		return true
+	}
 	return (r == nil || r.Code.Passing()) && (v.moved(peer) || v.newRun(peer))
 }
 
@@ -115,6 +135,12 @@ func (m *Member) Met(peer wire.Hello) {
 }
 
 func (m *Member) metAsMember(peer wire.Hello) {
+	if code, why := m.view.judgeGeneration(peer); code == wire.RefusedNewGeneration {
+		m.outdated(fmt.Sprintf("%s at %s was met: %s", peer.Self.Name, peer.Self.PeerAddr, why))
+		return
+	} else if code != "" {
+		return
+	}
 	moved, newRun := m.view.moved(peer), m.view.newRun(peer)
 	switch code, _ := m.view.judgeRun(peer); {
 	case code == wire.RefusedMoving:

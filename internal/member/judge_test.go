@@ -130,3 +130,45 @@ func TestJudgeSays(t *testing.T) {
 		t.Errorf("of a copy of itself: %q", r.Reason)
 	}
 }
+
+// Two lives of one cluster don't mix: whoever is of the older one is refused
+// before anything else of it is looked at, or stops when it meets the newer one.
+func TestJudgeGeneration(t *testing.T) {
+	of := func(name string, generation uint64) wire.Hello {
+		h := someone(name, 1, "a")
+		h.Generation = generation
+		return h
+	}
+	blank := of("n4", 0)
+	blank.ClusterID, blank.Stage, blank.Purpose = cluster.ClusterID{}, wire.Blank, wire.ForControl
+	foreign := of("n3", 3)
+	foreign.ClusterID[0]++
+	for _, c := range []struct {
+		name string
+		peer wire.Hello
+		want wire.RefusalCode
+	}{
+		{"the same", of("n3", 2), ""},
+		{"an older one", of("n3", 1), wire.RefusedOldGeneration},
+		{"an older one, given up", of("n9", 1), wire.RefusedOldGeneration},
+		{"a newer one", of("n3", 3), wire.RefusedNewGeneration},
+		{"in no cluster yet", blank, ""},
+		{"of another cluster", foreign, wire.RefusedClusterID},
+	} {
+		for _, inbound := range []bool{true, false} {
+			v := view()
+			v.Status.Generation = 2
+			var code wire.RefusalCode
+			r := v.Judge(c.peer, inbound)
+			if r != nil {
+				code = r.Code
+			}
+			if code != c.want {
+				t.Errorf("%s, inbound %v: %v, want %q", c.name, inbound, r, c.want)
+			}
+			if c.want == wire.RefusedNewGeneration && !v.News(c.peer, r) {
+				t.Errorf("%s, inbound %v: the member doesn't hear of it", c.name, inbound)
+			}
+		}
+	}
+}

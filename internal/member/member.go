@@ -25,6 +25,9 @@ var (
 
 	// ErrRolledBack: the others know better what this node has done than its disk.
 	ErrRolledBack = errors.New("the cluster does not trust this disk any more")
+
+	// ErrOldGeneration: the cluster was re-formed, without this node.
+	ErrOldGeneration = errors.New("the cluster was re-formed without this node")
 )
 
 // Config of a member. Everything in it is open and checked.
@@ -75,7 +78,7 @@ type Member struct {
 }
 
 // New takes up the node's life where it stopped. Nothing leaves it before the
-// first [Member.Drive]. Errors: [ErrRemoved], [ErrRolledBack], [ErrCorrupt], and what the disk says.
+// first [Member.Drive]. Errors: [ErrRemoved], [ErrRolledBack], [ErrOldGeneration], [ErrCorrupt], and what the disk says.
 func New(cfg Config, body Body) (*Member, error) {
 	m := &Member{
 		cfg: cfg, disk: cfg.Disk, body: body,
@@ -91,6 +94,9 @@ func New(cfg Config, body Body) (*Member, error) {
 	}
 	if m.state.RolledBack != "" {
 		return nil, fmt.Errorf("%w: %s", ErrRolledBack, m.state.RolledBack)
+	}
+	if m.state.Outdated != "" {
+		return nil, fmt.Errorf("%w: %s", ErrOldGeneration, m.state.Outdated)
 	}
 	if m.state.Stage == wire.InCluster {
 		if err := m.becomeMember(); err != nil {
@@ -178,7 +184,8 @@ func (m *Member) Unreachable(id cluster.NodeID) {
 }
 
 // Refused hears that a member wants nothing of this node. One that says that
-// this node was removed, or that its disk is not what it was, ends it; so it may
+// this node was removed, that its disk is not what it was, or that the cluster
+// was re-formed without it, ends it; so it may
 // be while the node has not heard yet that it is a member.
 func (m *Member) Refused(r *wire.Refusal) {
 	mine := m.state.ClusterID
@@ -191,6 +198,10 @@ func (m *Member) Refused(r *wire.Refusal) {
 		m.removed(r.Index)
 	case wire.RefusedRolledBack:
 		m.rolledBack(fmt.Sprintf("%s at %s says: %s", r.From.Name, r.From.PeerAddr, r.Reason))
+	case wire.RefusedOldGeneration:
+		if m.InCluster() {
+			m.outdated(fmt.Sprintf("%s at %s says: %s", r.From.Name, r.From.PeerAddr, r.Reason))
+		}
 	}
 }
 

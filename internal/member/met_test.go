@@ -61,6 +61,7 @@ func TestRefused(t *testing.T) {
 		{"a member", mine, "n2", mine, wire.RefusedRolledBack, ErrRolledBack},
 		{"a member, before it was heard that there is a cluster", cluster.ClusterID{}, "n2", mine, wire.RefusedRolledBack, ErrRolledBack},
 		{"removed", mine, "n2", mine, wire.RefusedRemoved, ErrRemoved},
+		{"no member yet, of an older generation", mine, "n2", mine, wire.RefusedOldGeneration, nil},
 		{"this node itself", mine, "n1", mine, wire.RefusedRolledBack, nil},
 		{"another cluster", mine, "n2", foreign, wire.RefusedRolledBack, nil},
 		{"nobody's member", cluster.ClusterID{}, "n2", cluster.ClusterID{}, wire.RefusedRolledBack, nil},

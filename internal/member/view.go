@@ -84,6 +84,7 @@ func (m *Member) publish() {
 		}
 	}
 	v.Status.Stage = string(v.Stage)
+	v.Status.Generation = m.generation(&v.Membership)
 	v.Status.LogBytes = m.disk.Log.Size()
 	m.view = v
 	m.body.Changed(v)

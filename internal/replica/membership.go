@@ -43,6 +43,10 @@ func (r *Replica) applyConf(e *raftpb.Entry) error {
 		if err != nil {
 			return fmt.Errorf("entry %d: %w", e.GetIndex(), err)
 		}
+		if len(c.Steps) == 1 && c.Steps[0].Op == wire.OpReform {
+			r.reform(e.GetIndex(), c)
+			return nil
+		}
 		if !r.decide(e.GetIndex(), c) {
 			r.settle(e.GetIndex())
 			return nil // refused or a repetition: raft must not hear of it either

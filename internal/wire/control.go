@@ -150,6 +150,7 @@ const (
 	OpDemote   ChangeOp = "demote"   // voter to learner
 	OpRemove   ChangeOp = "remove"   // for good
 	OpUpdate   ChangeOp = "update"   // name, addresses, zone
+	OpReform   ChangeOp = "reform"   // leave this one alone, as the only voter: written to a stopped member's log and nowhere else
 	OpTransfer ChangeOp = "transfer" // leadership; not a change of the membership
 
 	// OpStandDown asks the leader to give the voter's role to another member,
@@ -176,6 +177,7 @@ type Change struct {
 	// Policy are settings of the policy to be changed, by cluster.Policy's keys;
 	// instead of steps.
 	Policy map[string]string `json:"policy,omitempty"`
+	Generation uint64 `json:"generation,omitempty"` // OpReform: that begins with it
 }
 
 // ChangeStatus is what became of a change.

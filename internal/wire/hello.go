@@ -54,6 +54,8 @@ type Hello struct {
 	Seeds     []string          `json:"seeds,omitempty"`  // of a node that founds with fixed seeds: as configured
 	Expect    int               `json:"expect,omitempty"` // of a node that founds with whom it meets: how many together
 	Version   string            `json:"version,omitempty"`
+
+	Generation uint64 `json:"generation,omitempty"` // of the cluster: how often it was re-formed
 }
 
 // Run is the run that says Hello.
@@ -100,6 +102,9 @@ const (
 	RefusedMoving      RefusalCode = "moving"         // it came to another address; whether it left the old one is being looked into
 	RefusedBusy        RefusalCode = "busy"
 	RefusedMalformed   RefusalCode = "malformed"
+
+	RefusedOldGeneration RefusalCode = "old_generation" // it is of before the cluster was re-formed: ends it
+	RefusedNewGeneration RefusalCode = "new_generation" // the acceptor is: that ends the acceptor
 )
 
 // Passing says that the code is a matter of a moment, of which nobody need be
@@ -109,7 +114,10 @@ func (c RefusalCode) Passing() bool { return c == RefusedNotMember || c == Refus
 
 // WayOut is what can be done about a member that is refused so.
 func (c RefusalCode) WayOut(member string) string {
-	if c == RefusedRolledBack {
+	switch c {
+	case RefusedOldGeneration, RefusedNewGeneration:
+		return "what a directory of before the cluster was re-formed holds beyond the new cluster's is lost to it; keep the directory if that may be worth something, and start the node with an empty one to join as a new member"
+	case RefusedRolledBack:
 		return fmt.Sprintf("stop it if it is a copy; else start %s with an empty data directory: it joins as a new member, and takes the place of the old one", member)
 	}
 	return "see that both belong to the same cluster and run the same release"
