@@ -33,6 +33,8 @@ type ClusterStatus struct {
 	From       cluster.NodeID    `json:"from"`    // whose view this is
 	Stage      string            `json:"stage"`   // of that node: blank, promised, accepted, member or removed
 	Members    []MemberLine      `json:"members"` // sorted by ID
+
+	Generation uint64 `json:"generation,omitempty"` // how often the cluster was re-formed
 }
 
 // MemberLine is one member in a [ClusterStatus].
@@ -92,7 +94,7 @@ func (s *Server) ClusterStatus(ctx context.Context) ClusterStatus {
 func merge(st *cluster.Status, views []*cluster.Status, errs []error) ClusterStatus {
 	out := ClusterStatus{
 		Cluster: st.Cluster, ClusterID: st.ClusterID, Leader: st.Leader, Term: st.Term,
-		Joint: st.Joint, From: st.Self.ID, Stage: st.Stage, Members: []MemberLine{},
+		Joint: st.Joint, From: st.Self.ID, Stage: st.Stage, Members: []MemberLine{}, Generation: st.Generation,
 	}
 	leader := st // who has Match and Progress
 	for _, v := range views {

@@ -39,6 +39,9 @@ func printStatus(w io.Writer, st server.ClusterStatus) {
 		leader = fmt.Sprintf("%s (%s)", st.LeaderName, st.Leader)
 	}
 	fmt.Fprintf(w, "cluster  %s  %s\nleader   %s\nterm     %d\n", st.Cluster, st.ClusterID, leader, st.Term)
+	if st.Generation > 0 {
+		fmt.Fprintf(w, "re-formed after the loss of a majority: generation %d\n", st.Generation)
+	}
 	if st.Joint {
 		fmt.Fprintln(w, "a change of the voters is under way")
 	}

@@ -176,8 +176,8 @@ type Change struct {
 
 	// Policy are settings of the policy to be changed, by cluster.Policy's keys;
 	// instead of steps.
-	Policy map[string]string `json:"policy,omitempty"`
-	Generation uint64 `json:"generation,omitempty"` // OpReform: that begins with it
+	Policy     map[string]string `json:"policy,omitempty"`
+	Generation uint64            `json:"generation,omitempty"` // OpReform: that begins with it
 }
 
 // ChangeStatus is what became of a change.
