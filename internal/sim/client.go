@@ -203,6 +203,8 @@ func (c *clients) history(t *truth) []history.Op {
 		applied, happened := t.applied[o.ID]
 		switch {
 		case o.Kind == history.Get:
+		case t.lost[o.ID]:
+			continue
 		case o.Fate == history.DidNot && happened:
 			c.w.fail("client %d was told that %s did not happen, but it is in the log at %d", o.Client, o, applied.index)
 		case o.Fate == history.Happened && !happened:

@@ -210,7 +210,7 @@ func (l *link) arrive(far *process, k packet, d instant) {
 			}
 			return
 		}
-		l.x.w.truth.arrived(far, from, to, k.clusterID)
+		l.x.w.truth.arrived(far, from, to, k.clusterID, hello.Generation)
 		b, err := wire.DecodeBatch(k.bytes)
 		if err != nil {
 			l.x.w.fail("%s: decode a batch: %v", far, err)

@@ -37,6 +37,8 @@ type node struct {
 	twin   *node   // whose disk it has a copy of; nil: its own
 	told   bool    // that it is not trusted: it must not start again
 
+	givenUp bool // the cluster was re-formed without the member whose disk it is
+
 	skew        float64 // of its clock: 2 means that its ticks take twice the time
 	pausedUntil instant
 	parked      []*turn // what waits for the end of the pause
@@ -78,6 +80,9 @@ func (n *node) start() {
 	case errors.Is(err, member.ErrRolledBack):
 		n.w.say("%s doesn't come up: %v", n.host, err)
 		p.end(err)
+	case errors.Is(err, member.ErrOldGeneration) && n.told:
+		n.w.say("%s doesn't come up: %v", n.host, err)
+		p.end(err)
 	case err == nil && n.told:
 		p.dead = true
 		n.w.fail("%s starts again, though it was told that it is not trusted", n.host)
@@ -112,6 +117,7 @@ func (n *node) wipe() {
 	n.inc = cluster.Incarnation{}
 	n.lives++
 	n.gone, n.stale, n.twin, n.told, n.name = false, false, nil, false, n.host
+	n.givenUp = false
 	n.disk = diskFaults{node: n}
 	if n.mode == formation.Single { // whoever brings it back knows that there is a cluster
 		n.mode, n.seeds = formation.JoinOnly, n.w.hosts()
@@ -259,6 +265,8 @@ func (p *process) end(err error) {
 		n.gone = true
 	} else if errors.Is(err, member.ErrRolledBack) {
 		n.distrusted(err)
+	} else if errors.Is(err, member.ErrOldGeneration) && n.givenUp {
+		n.told = true
 	} else if p.doomed == nil && !n.disk.faulted(err) {
 		n.w.fail("%s ended by itself: %v", n.host, err)
 	}

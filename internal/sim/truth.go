@@ -31,6 +31,7 @@ type truth struct {
 	latestAt uint64                                    // that index
 	term     uint64                                    // the highest that has a leader
 	lone     bool                                      // there was a time with a single voter
+	lost     map[int]bool                              // operations that went when the cluster was re-formed
 }
 
 type entryID struct{ index, term uint64 }
@@ -39,6 +40,7 @@ type entryID struct{ index, term uint64 }
 type entrySum struct {
 	term, sum uint64
 	by        uint64 // it was committed in this term or before (Leader Completeness, Raft thesis §3.6.3)
+	entry     *raftpb.Entry
 }
 
 // outcome is what became of a command.
@@ -72,6 +74,9 @@ func sumOf(e *raftpb.Entry) uint64 {
 // appending: logs match, and a leader has what was committed before its term.
 func (t *truth) appending(p *process, j member.AppendJob) {
 	w := p.node.w
+	if p.node.givenUp {
+		return
+	}
 	for _, e := range j.Append.Entries {
 		id := entryID{e.GetIndex(), e.GetTerm()}
 		sum := sumOf(e)
@@ -95,7 +100,7 @@ func (t *truth) at(index uint64) (entrySum, bool) {
 // applying: what is handed to an applier is committed, the same everywhere,
 // without gaps, and each command once.
 func (t *truth) applying(p *process, j member.ApplyJob) {
-	if j.Apply == nil {
+	if j.Apply == nil || p.node.givenUp {
 		return
 	}
 	w := p.node.w
@@ -105,7 +110,7 @@ func (t *truth) applying(p *process, j member.ApplyJob) {
 			w.fail("%s is to apply entry %d after %d", p, index, p.applied)
 		}
 		p.applied = index
-		s := entrySum{term: e.GetTerm(), sum: sumOf(e), by: max(t.term, e.GetTerm())}
+		s := entrySum{term: e.GetTerm(), sum: sumOf(e), by: max(t.term, e.GetTerm()), entry: e}
 		switch have, ok := t.at(index); {
 		case ok && (have.term != s.term || have.sum != s.sum):
 			w.fail("%s applies another entry %d than was applied elsewhere", p, index)
@@ -153,6 +158,9 @@ func (t *truth) progress(p *process, applied, committed uint64) {
 // changed looks at what a member shows of itself.
 func (t *truth) changed(p *process, v *member.View) {
 	w, s := p.node.w, &v.Status
+	if p.node.givenUp {
+		return
+	}
 	if s.Leader != 0 {
 		if have, ok := t.leaders[s.Term]; ok && have != s.Leader {
 			w.fail("%s believes that %s leads in term %d, but it is %s", p, s.Leader, s.Term, have)
@@ -244,9 +252,11 @@ func (t *truth) identity(w *World, n *node, id wire.Identity) {
 }
 
 // arrived: no message of a foreign identity reaches raft.
-func (t *truth) arrived(far *process, from wire.Identity, to cluster.NodeID, id cluster.ClusterID) {
+func (t *truth) arrived(far *process, from wire.Identity, to cluster.NodeID, id cluster.ClusterID, generation uint64) {
 	w := far.node.w
 	switch mine := far.view.Status.ClusterID; {
+	case far.view.Status.Generation != generation:
+		w.fail("%s of generation %d gets a message from %s of generation %d", far, far.view.Status.Generation, from.Name, generation)
 	case to != far.self.NodeID:
 		w.fail("%s gets a message for %s", far, to)
 	case !mine.IsZero() && id != mine:
