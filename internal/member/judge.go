@@ -1,6 +1,7 @@
 package member
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/musterhq/muster/cluster"
@@ -36,7 +37,8 @@ func (v *View) judge(peer wire.Hello, inbound bool) (wire.RefusalCode, string, u
 	id, self := peer.Self.NodeID, v.cfg.Self
 	switch {
 	case peer.Protocol != wire.Protocol:
-		return wire.RefusedProtocol, fmt.Sprintf("it speaks protocol version %d, this node version %d: run the same release on both", peer.Protocol, wire.Protocol), 0
+		return wire.RefusedProtocol, fmt.Sprintf("it is release %s and speaks protocol version %d, this node is release %s and speaks version %d: run releases of the same protocol on both",
+			cmp.Or(peer.Version, "unknown"), peer.Protocol, cmp.Or(v.cfg.Version, "unknown"), wire.Protocol), 0
 	case peer.Self.Incarnation == self.Incarnation && len(v.cfg.Boots) > 0 && peer.Run() != v.run():
 		return wire.RefusedCopy, fmt.Sprintf("it runs on the disk of this node, or on a copy of it: it is %s at %s with epoch %d, this one at %s with epoch %d; stop the copy, and start it with an empty data directory",
 			peer.Self.Name, peer.Self.PeerAddr, peer.Epoch, self.PeerAddr, v.cfg.Epoch), 0

@@ -2,6 +2,7 @@ package process
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -80,6 +81,7 @@ type member struct {
 	peer   string // host:port
 	args   []string
 	prefix []string // put before the program, as "ip netns exec"
+	binary string   // another build of the program; "": program
 
 	mu   sync.Mutex
 	logs bytes.Buffer // of all its runs
@@ -154,7 +156,7 @@ func (m *member) start(extra ...string) {
 		"serve", "--name", m.name, "--data-dir", m.dir, "--listen", m.client, "--peer-listen", m.peer,
 	}
 	args = append(append(args, m.args...), extra...)
-	words := append(slices.Clone(m.prefix), program)
+	words := append(slices.Clone(m.prefix), cmp.Or(m.binary, program))
 	m.cmd = exec.Command(words[0], append(words[1:], args...)...)
 	m.cmd.Stdout, m.cmd.Stderr = m, m
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
