@@ -162,7 +162,7 @@ func (m *Membership) Reform(only Member, generation, index uint64) {
 			m.Remove(mem.ID, index)
 		}
 	}
-	only.Role = Voter
+	only.Role, only.Replaces = Voter, 0
 	m.Put(only)
 	m.Leaving, m.Generation = nil, generation
 }

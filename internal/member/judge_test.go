@@ -123,7 +123,7 @@ func TestJudgeSays(t *testing.T) {
 			t.Errorf("%q does not say %q", r.Reason, word)
 		}
 	}
-	if out := r.Code.WayOut("n2"); !strings.Contains(out, "muster remove n2") || !strings.Contains(out, "empty data directory") {
+	if out := r.Code.WayOut("n2"); !strings.Contains(out, "start n2 with an empty data directory") {
 		t.Errorf("the way out is %q", out)
 	}
 	if r := v.Judge(someone("n1", 3, "i was"), false); !strings.Contains(r.Reason, "copy") || !strings.Contains(r.Reason, "n1:1") {
