@@ -33,11 +33,22 @@ type Config struct {
 	// Zone names the failure domain.
 	Zone string
 
-	// Seeds are peer addresses. Without JoinOnly they are the founders: the
-	// cluster is founded once all of them, each with this same list, have
-	// agreed, and a node that comes later joins. With JoinOnly they are just
-	// addresses to ask.
+	// Seeds are peer addresses. Without JoinOnly and Expect they are the
+	// founders: the cluster is founded once all of them, each with this same
+	// list, have agreed, and a node that comes later joins. With JoinOnly or
+	// Expect they are just addresses to ask, and may differ from node to node.
 	Seeds []string
+	// Expect is how many nodes found the cluster together, this one among them,
+	// where that is no fixed list: as many of those that meet through Seeds
+	// as all of them expect, of which each sees each other. The others join.
+	// 0: the seeds found; else 2 to 32.
+	//
+	// All nodes expect the same. They refuse to found while 2·Expect or more of
+	// them are there, since two clusters could come of it: expect more than
+	// half of all nodes that will ever be started before there is a cluster.
+	// Better it is odd: an even number of founders needs one more of them to
+	// found, and survives no more failures.
+	Expect int
 	// Single founds a cluster of one, at once. Others join it.
 	Single bool
 	// JoinOnly never founds.
@@ -129,6 +140,7 @@ func (c Config) Validate() error {
 // errNoWay tells how a node may come to a cluster.
 var errNoWay = errors.New(`no way to a cluster was chosen; choose one of
   Seeds (--seeds a:2380,b:2380,c:2380)  found a cluster together with these nodes, or join the one they are in
+  Expect and Seeds (--expect 3)         found a cluster of three with whom these nodes know, or join the one they are in
   Single (--single)                     found a cluster of one, at once; others can join it
   JoinOnly and Seeds (--join-only)      join the cluster that these nodes are in, never found one`)
 
@@ -158,6 +170,7 @@ func (c Config) faults() []error {
 	if c.JoinOnly && len(c.Seeds) == 0 {
 		fault("JoinOnly without Seeds: name members to ask (--seeds)")
 	}
+	c.checkExpect(fault)
 	seen := map[string]bool{}
 	for _, s := range c.Seeds {
 		checkAddr(fault, "seed", s, true)
@@ -192,6 +205,30 @@ func (c Config) faults() []error {
 		fault("maximum command size %d: want 1 byte to 32 MiB", c.MaxCommandBytes)
 	}
 	return faults
+}
+
+// maxExpect is so small that a node can know of twice as many, which it must to
+// refuse then; package formation bounds what it learns.
+const maxExpect = 32
+
+func (c Config) checkExpect(fault func(string, ...any)) {
+	switch {
+	case c.Expect == 0:
+		return
+	case c.Expect == 1:
+		fault("Expect 1 (--expect 1): a node that is to found alone is told so with Single (--single)")
+	case c.Expect < 0 || c.Expect > maxExpect:
+		fault("Expect %d (--expect): want the number of founders, 2 to %d; more nodes than that can join", c.Expect, maxExpect)
+	}
+	if c.Single {
+		fault("both Expect and Single: a node founds either with others or alone; choose one")
+	}
+	if c.JoinOnly {
+		fault("both Expect and JoinOnly: a node either founds or joins; choose one")
+	}
+	if len(c.Seeds) == 0 {
+		fault("Expect without Seeds: name at least one other node to ask (--seeds)")
+	}
 }
 
 func unspecified(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }

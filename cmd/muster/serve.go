@@ -34,6 +34,7 @@ type serveFlags struct {
 	peerListen, peerAdvertise    string
 	seeds                        []string
 	joinOnly, single             bool
+	expect                       int
 	heartbeat, election          time.Duration
 	snapshotLog, snapshotRate    int64 // bytes; bytes a second
 	logLevel, logFormat          string
@@ -48,7 +49,8 @@ func (f *serveFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.advertise, "advertise", "", "--listen as clients reach it (default: what is listened on)")
 	set.StringVar(&f.peerListen, "peer-listen", "127.0.0.1:2380", "address to listen on for other members")
 	set.StringVar(&f.peerAdvertise, "peer-advertise", "", "--peer-listen as other members reach it (default: what is listened on)")
-	set.StringSliceVar(&f.seeds, "seeds", nil, "peer addresses of the founders, the same list on each; with --join-only just addresses to ask")
+	set.StringSliceVar(&f.seeds, "seeds", nil, "peer addresses of the founders, the same list on each; with --expect or --join-only just addresses to ask")
+	set.IntVar(&f.expect, "expect", 0, "how many nodes found the cluster together, whichever those are that meet through --seeds; more than half of all that will be started")
 	set.BoolVar(&f.joinOnly, "join-only", false, "join a cluster through --seeds; never found one")
 	set.BoolVar(&f.single, "single", false, "found a cluster of one, at once; others can join it")
 	set.StringVar(&f.zone, "zone", "", "name of the failure domain, such as a rack or a data centre")
@@ -79,7 +81,7 @@ func (f *serveFlags) serverConfig(log *slog.Logger) (server.Config, error) {
 		Node: muster.Config{
 			Name: f.name, DataDir: f.dataDir, Cluster: f.cluster, Zone: f.zone,
 			PeerListen: f.peerListen, PeerAdvertise: f.peerAdvertise,
-			Seeds: f.seeds, Single: f.single, JoinOnly: f.joinOnly,
+			Seeds: f.seeds, Expect: f.expect, Single: f.single, JoinOnly: f.joinOnly,
 			HeartbeatInterval: f.heartbeat, ElectionTimeout: f.election,
 			SnapshotLogBytes: f.snapshotLog, SnapshotSendBytesPerSecond: f.snapshotRate,
 			Logger: log,

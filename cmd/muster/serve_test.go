@@ -92,6 +92,10 @@ func TestServeWithoutAWayToACluster(t *testing.T) {
 	if code != exitUsage || !strings.Contains(stderr, "--seeds") || !strings.Contains(stderr, "--single") || !strings.Contains(stderr, "--join-only") {
 		t.Errorf("exit %d, %s", code, stderr)
 	}
+	code, _, stderr = runMuster([]string{"MUSTER_EXPECT=1"}, "serve", "--seeds", nobody(t), "--data-dir", filepath.Join(t.TempDir(), "d"), "--listen", nobody(t))
+	if code != exitUsage || !strings.Contains(stderr, "--single") {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
 	code, _, stderr = runMuster(nil, "serve", "--single", "--data-dir", filepath.Join(t.TempDir(), "d"), "--listen", "0.0.0.0:0")
 	if code != exitUsage || !strings.Contains(stderr, "--advertise") {
 		t.Errorf("exit %d, %s", code, stderr)

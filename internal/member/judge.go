@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/internal/formation"
 	"github.com/musterhq/muster/internal/wire"
 )
 
@@ -16,8 +17,11 @@ func (v *View) Hello() wire.Hello {
 	}
 	if h.Stage == wire.Blank || h.Stage == wire.Promised || h.Stage == wire.Accepted {
 		h.ClusterID = cluster.ClusterID{}
-		if len(v.cfg.Seeds) > 0 { // others than founders have none to compare
+		switch v.cfg.Mode { // others than founders have nothing to compare
+		case formation.Static:
 			h.Seeds = v.cfg.Seeds
+		case formation.Dynamic:
+			h.Expect = v.cfg.Expect
 		}
 	}
 	return h

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/internal/formation"
 	"github.com/musterhq/muster/internal/wire"
 )
 
@@ -32,6 +33,28 @@ func view() *View {
 	v.Membership.Removed = []cluster.Tombstone{{ID: someone("n9", 0).Self.NodeID, Name: "n9", Index: 3}}
 	v.known = acquainted(map[cluster.NodeID]wire.Run{someone("n2", 0).Self.NodeID: {Epoch: 5, Boot: "five"}})
 	return v
+}
+
+// A founder shows with whom it founds, and nobody else does: what a node that
+// only joins was told is nothing that others could differ from.
+func TestHelloShowsHowANodeFounds(t *testing.T) {
+	for _, c := range []struct {
+		mode   formation.Mode
+		stage  wire.Stage
+		seeds  bool
+		expect int
+	}{
+		{formation.Static, wire.Blank, true, 0},
+		{formation.Static, wire.InCluster, false, 0},
+		{formation.Dynamic, wire.Accepted, false, 3},
+		{formation.Dynamic, wire.InCluster, false, 0},
+		{formation.JoinOnly, wire.Blank, false, 0},
+	} {
+		v := &View{cfg: &Config{Mode: c.mode, Seeds: []string{"a:1"}, Expect: 3}, Stage: c.stage}
+		if h := v.Hello(); len(h.Seeds) > 0 != c.seeds || h.Expect != c.expect {
+			t.Errorf("%s, %s: seeds %q, expect %d", c.mode, c.stage, h.Seeds, h.Expect)
+		}
+	}
 }
 
 func TestJudge(t *testing.T) {

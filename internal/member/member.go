@@ -38,6 +38,7 @@ type Config struct {
 	Cluster string   // name
 	Mode    formation.Mode
 	Seeds   []string
+	Expect  int    // formation.Dynamic: how many founders together
 	Nonce   []byte // 16 random bytes
 	Version string // of the program, shown to peers
 
@@ -105,7 +106,7 @@ func New(cfg Config, body Body) (*Member, error) {
 	} else {
 		m.former = formation.New(formation.Config{
 			Self: cfg.Self, Cluster: cfg.Cluster, Mode: cfg.Mode, Seeds: cfg.Seeds,
-			Nonce: cfg.Nonce, TickMillis: int(cfg.Heartbeat.Milliseconds()),
+			Expect: cfg.Expect, Nonce: cfg.Nonce, TickMillis: int(cfg.Heartbeat.Milliseconds()),
 		}, m.state.Durable)
 	}
 	m.publish()

@@ -32,6 +32,26 @@ func TestAwayWhileTheLeaderJoined(t *testing.T) {
 	s.end()
 }
 
+// Five machines found with whom they meet, as three, cut apart for a while; the
+// two that were not among the first three join.
+func TestFoundWithWhomTheyMeet(t *testing.T) {
+	s := newScene(t, 30, 5)
+	s.plan.expect = 3
+	for _, n := range s.nodes {
+		n.mode = formation.Dynamic
+	}
+	for _, a := range s.nodes[:3] {
+		for _, b := range s.nodes[3:] {
+			s.net.cut[[2]string{a.host, b.host}], s.net.cut[[2]string{b.host, a.host}] = true, true
+		}
+	}
+	s.startAll()
+	s.pass(3 * second)
+	clear(s.net.cut)
+	s.until("all are in a cluster", func() bool { return s.settled() == "" })
+	s.end()
+}
+
 // A node is admitted, but the answer is lost, and the only address that it was
 // told is gone for good. The members that dial it are all it needs.
 func TestAdmittedAndItsSeedIsGone(t *testing.T) {

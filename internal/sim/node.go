@@ -192,7 +192,7 @@ func (p *process) boot() error {
 	}
 	nonce := key(w.seed, "nonce "+n.host, uint64(n.boots))
 	m, err := member.New(member.Config{
-		Self: p.self, Epoch: id.Epoch, Boots: id.Boots, Cluster: clusterName, Mode: n.mode, Seeds: n.seeds, Nonce: nonce[:16], Version: "sim",
+		Self: p.self, Epoch: id.Epoch, Boots: id.Boots, Cluster: clusterName, Mode: n.mode, Seeds: n.seeds, Expect: n.w.plan.expect, Nonce: nonce[:16], Version: "sim",
 		Heartbeat: heartbeat, ElectionTicks: electionTicks,
 		Policy:           cluster.Policy{TargetVoters: w.plan.voters, Stability: cluster.Duration(stabilityTicks * heartbeat), JoinExpiry: cluster.Never},
 		SnapshotLogBytes: w.plan.imageBytes, MaxPendingBytes: 1 << 20,

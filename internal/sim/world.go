@@ -53,6 +53,7 @@ type World struct {
 // plan is what kind of world it is, by its seed.
 type plan struct {
 	founders   int
+	expect     int // of formation.Dynamic; no seed draws it, scenes set it
 	voters     int // target
 	imageBytes int64
 	trouble    instant // how long faults go on

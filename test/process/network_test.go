@@ -151,7 +151,7 @@ func newLAN(t *testing.T) *lan {
 // member makes a namespace and a member that will run in it.
 func (l *lan) member(args ...string) *member {
 	l.n++
-	ns, addr := fmt.Sprintf("%sn%d", l.id, l.n), l.addr(l.n)
+	ns, addr := l.ns(l.n), l.addr(l.n)
 	run(l.t, "ip", "netns", "add", ns)
 	l.t.Cleanup(func() { run(l.t, "ip", "netns", "del", ns) })
 	run(l.t, "ip", "link", "add", l.link(l.n), "type", "veth", "peer", "name", "eth0", "netns", ns)
