@@ -26,17 +26,21 @@ func Plan(s Seen, p Policy) (Change, Why) {
 
 // stuck says why no change could be carried out now, whoever asks for it.
 func (v *view) stuck() *event.Reason {
-	switch n := len(v.voters); {
+	switch {
 	case v.Leader == 0:
 		return &event.Reason{Code: codeNoLeader, Text: "only a leader changes the membership", WayOut: "wait until one is elected"}
 	case v.Joint, v.Pending:
 		return &event.Reason{Code: codePending, Text: "another change of the membership is under way", WayOut: "wait until it is done"}
-	case active(v.voters) < majority(n):
-		return &event.Reason{Code: codeNoQuorum,
-			Text:   fmt.Sprintf("only %d of %d voters answer: nothing can be decided", active(v.voters), n),
-			WayOut: "start the voters that are down"}
+	case active(v.voters) < majority(len(v.voters)):
+		return v.noQuorum()
 	}
 	return nil
+}
+
+func (v *view) noQuorum() *event.Reason {
+	return &event.Reason{Code: codeNoQuorum,
+		Text:   fmt.Sprintf("only %d of %d voters answer: nothing can be decided", active(v.voters), len(v.voters)),
+		WayOut: "start the voters that are down"}
 }
 
 // next is the first change that there is something to say for, and the reasons

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/datadriven"
 
@@ -15,7 +16,7 @@ import (
 // TestStories plays testdata. A member is a line of input:
 //
 //	NAME voter|learner [leader] [down[=TICKS]] [ticks=N] [behind[=N]] [match=N] [snapshot]
-//	     [unseen] [stopping] [zone=Z] [replaces=NUMBER]
+//	     [unseen] [stopping] [zone=Z] [replaces=NUMBER] [name=N]
 //
 // A member is active for 100 ticks and caught up unless its line says
 // otherwise; its ID is its number. Commands, with members as input:
@@ -25,12 +26,17 @@ import (
 //	settle (as plan: applies plans until none comes)
 //	remove NUMBER [below-floor] (as plan)
 //	stand-down NUMBER (as plan)
-//	foresee IF (no options: the policy's defaults, and a tick of a second)
+//	foresee [KEY=VALUE of cluster.Policy …]; the input's first line is what is
+//	supposed; a tick is a second
 func TestStories(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
-			s, p := parse(t, d)
 			var b strings.Builder
+			if d.Cmd == "foresee" {
+				foresee(t, &b, d)
+				return b.String()
+			}
+			s, p := parse(t, d)
 			switch d.Cmd {
 			case "plan":
 				c, why := Plan(s, p)
@@ -135,6 +141,8 @@ func parse(t *testing.T, d *datadriven.TestData) (Seen, Policy) {
 				m.Member.Zone = val
 			case "replaces":
 				m.Member.Replaces = cluster.NodeID(n)
+			case "name":
+				m.Member.Name = val
 			default:
 				t.Fatalf("unknown word %s", w)
 			}
@@ -150,6 +158,10 @@ func show(b *strings.Builder, c Change, why []event.Reason) {
 	} else {
 		fmt.Fprintln(b, c.words())
 	}
+	reasons(b, why)
+}
+
+func reasons(b *strings.Builder, why []event.Reason) {
 	for _, r := range why {
 		fmt.Fprintf(b, "  [%s] %s", r.Code, r.Text)
 		if r.WayOut != "" {
@@ -173,6 +185,36 @@ func (c Change) words() string {
 		parts = append(parts, fmt.Sprintf("n%d leads", c.Lead))
 	}
 	return strings.Join(parts, ", ")
+}
+
+func foresee(t *testing.T, b *strings.Builder, d *datadriven.TestData) {
+	edits := map[string]string{}
+	for _, a := range d.CmdArgs {
+		edits[a.Key] = strings.Join(a.Vals, ",")
+	}
+	p, err := cluster.Policy{}.Edited(edits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.CmdArgs = nil
+	suppose, members, _ := strings.Cut(d.Input, "\n")
+	d.Input = members
+	s, _ := parse(t, d)
+	f, err := Foresee(s, p, cluster.Duration(time.Second), strings.TrimSpace(strings.TrimPrefix(suppose, "if")))
+	if err != nil {
+		fmt.Fprintf(b, "error: %v\n", err)
+		return
+	}
+	fmt.Fprintf(b, "before: %+v\n", f.Before)
+	if f.Refused != nil {
+		show(b, Change{}, Why{*f.Refused})
+	}
+	for i, step := range f.Changes {
+		fmt.Fprintf(b, "%d. %s\n", i+1, step.Text)
+		reasons(b, step.Why)
+	}
+	fmt.Fprintf(b, "after:  %+v\n", f.After)
+	reasons(b, f.Waiting)
 }
 
 // settle applies plans until there is nothing to do.

@@ -54,6 +54,7 @@ const (
 	codeCleaning   = "removing_dead"
 	codeExpired    = "learner_expired"
 	codeLeaderZone = "leader_zone"
+	codeAskedFor   = "asked_for"
 
 	// Why what is asked for is refused.
 	codeUnknown    = "unknown_member"

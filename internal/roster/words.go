@@ -99,7 +99,7 @@ func (v *view) ofVoter(m MemberSeen, code string) (text, wayOut string) {
 	case codeSilentVoter:
 		text, wayOut = "is a voter and doesn't answer", "start it; if it is gone for good, remove it"
 		if v.policy.DeadTicks > 0 {
-			text += fmt.Sprintf("; after %s a standby takes its place", v.span(v.policy.DeadTicks))
+			text += fmt.Sprintf("; after %s a learner that is ready takes its place", v.span(v.policy.DeadTicks))
 		}
 		return text, wayOut
 	case codeWiped:
@@ -130,7 +130,7 @@ func (v *view) ofChange(m MemberSeen, code string) (text, wayOut string) {
 	case codeExpired:
 		return fmt.Sprintf("is removed: it was added, and has not shown up for %s", v.span(m.SilentTicks)), ""
 	case codeCleaning:
-		return fmt.Sprintf("is removed: it hasn't answered for %s, and the %s do without it", v.span(m.SilentTicks), count(voters, "voter")), ""
+		return fmt.Sprintf("is removed: it hasn't answered for %s, and nothing depends on it", v.span(m.SilentTicks)), ""
 	case codeBurying:
 		s, _ := v.successor(m)
 		return fmt.Sprintf("is removed: its disk is gone, and %s has its name", s.Member.ID), ""
