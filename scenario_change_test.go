@@ -273,6 +273,31 @@ func TestChangesTogether(t *testing.T) {
 	})
 }
 
+// TestTransferWhileAllStop: a leader whose followers have gone doesn't wait for
+// them until its caller loses patience: it stops leading, and says so.
+func TestTransferWhileAllStop(t *testing.T) {
+	story(t, func(t *testing.T) {
+		ctx := t.Context()
+		c := formed(t, mustertest.Options{})
+		leader := c.Leader(ctx)
+		time.Sleep(500 * time.Millisecond) // a new leader offers it to those that it has heard of
+		c.Isolate(leader.Name)
+		begun := time.Now()
+		err := leader.Transfer(within(t, time.Minute), 0)
+		if !errors.Is(err, muster.ErrUnknownOutcome) {
+			t.Errorf("the answer was %v", err)
+		}
+		if took := time.Since(begun); took > 10*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		begun = time.Now()
+		c.Stop(ctx, leader.Name)
+		if took := time.Since(begun); took > 10*time.Second {
+			t.Errorf("to stop it took %v", took)
+		}
+	})
+}
+
 // TestTransfer: leadership goes to whom it was given to, and Stop hands it over.
 func TestTransfer(t *testing.T) {
 	story(t, func(t *testing.T) {

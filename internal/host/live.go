@@ -121,8 +121,16 @@ func (h *Host) Transfer(ctx context.Context, to cluster.NodeID) error {
 			return fmt.Errorf("%w: leadership has not moved yet: %w", ErrUnknownOutcome, err)
 		case try.Err() == nil:
 			return err
+		case to == 0 && h.gaveUp(old):
+			return fmt.Errorf("%w: this member has stopped leading, and nobody else leads yet", ErrUnknownOutcome)
 		}
 	}
+}
+
+// gaveUp says that this node has led, and stopped leading because too few others
+// answered: there is nothing left to hand over.
+func (h *Host) gaveUp(led cluster.NodeID) bool {
+	return led == h.cfg.Self.NodeID && h.live.view.Load().Status.Leader == 0
 }
 
 // Stop hands leadership over, if this node has it and somebody can take it, has
