@@ -94,6 +94,11 @@ func (n *Node) Transfer(ctx context.Context, to cluster.NodeID) error {
 	return n.host.Transfer(ctx, to)
 }
 
+// HandOver gives leadership to another voter, and this node's own vote to a
+// learner that is ready, where there are such, within ctx. It is what Stop does
+// first: for those who have something to end before they stop the node.
+func (n *Node) HandOver(ctx context.Context) { n.host.HandOver(ctx) }
+
 // Stop hands leadership over if this node has it, has a learner that is ready
 // vote in its place, both within ctx, and closes the node. Membership is kept: to
 // stop is not to leave.

@@ -3,6 +3,7 @@ package muster_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -333,4 +334,34 @@ func TestTransfer(t *testing.T) {
 			t.Errorf("to stop is not to leave: %d members", n)
 		}
 	})
+}
+
+// TestStopGivesTheVoteAway: a voter that stops has a standby vote in its place,
+// whether it leads or not, so that the cluster survives as much as before; when
+// it comes back it is on standby itself.
+func TestStopGivesTheVoteAway(t *testing.T) {
+	for _, leads := range []bool{true, false} {
+		t.Run(fmt.Sprint("leader=", leads), func(t *testing.T) {
+			story(t, func(t *testing.T) {
+				ctx := t.Context()
+				c := formed(t, mustertest.Options{})
+				c.Join(ctx, "n4")
+				time.Sleep(10 * time.Second) // n4 is ready, and on standby
+				gone := c.Leader(ctx).Status().Self.Name
+				if !leads {
+					gone = follower(ctx, c).Status().Self.Name
+				}
+				c.Stop(within(t, 10*time.Second), gone)
+				if got := voters(c.Leader(ctx)); len(got) != 3 || !slices.Contains(got, "n4") {
+					t.Fatalf("after %s has stopped these vote: %v", gone, got)
+				}
+				c.Start(gone)
+				c.Ready(ctx, gone)
+				time.Sleep(10 * time.Second)
+				if got := voters(c.Leader(ctx)); len(got) != 3 || slices.Contains(got, gone) {
+					t.Errorf("when %s is back these vote: %v", gone, got)
+				}
+			})
+		})
+	}
 }

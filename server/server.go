@@ -26,6 +26,7 @@ type member interface {
 	etcdapi.Proposer
 	etcdapi.Membership
 	Remove(ctx context.Context, id cluster.NodeID) error
+	HandOver(ctx context.Context)
 	Leave(ctx context.Context) error
 	LeaveBelowFloor(ctx context.Context) error
 	SetPolicy(ctx context.Context, settings map[string]string, why string) error
@@ -202,16 +203,11 @@ func (s *Server) closePort() {
 // ctx's end the error says what is waited for.
 func (s *Server) Ready(ctx context.Context) error { return s.node.Ready(ctx) }
 
-// Stop hands leadership over, lets the requests in flight end, and closes, all
+// Stop hands leadership and vote over, lets the requests in flight end, and closes, all
 // within ctx; what is left at its end is cut off. Membership is kept.
 func (s *Server) Stop(ctx context.Context) error {
 	s.leaving.Store(true)
-	if st := s.node.Status(); leads(st) && voters(st) > 1 {
-		// While clients are still served, so that they lose nothing by it.
-		if err := s.node.Transfer(ctx, 0); err != nil {
-			s.log.Warn("leadership was not handed over", "err", err)
-		}
-	}
+	s.node.HandOver(ctx) // while clients are still served, so that they lose nothing by it
 	s.drain(ctx)
 	err := s.node.Stop(ctx)
 	<-s.done
@@ -254,6 +250,13 @@ func (s *Server) ClientAddr() string { return s.advertise }
 // PeerAddr is the address that other members reach this one at.
 func (s *Server) PeerAddr() string { return s.node.PeerAddr() }
 
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
 func voters(st *cluster.Status) (n int) {
 	for _, m := range st.Members {
 		if m.Role == cluster.Voter {
@@ -261,11 +264,4 @@ func voters(st *cluster.Status) (n int) {
 		}
 	}
 	return n
-}
-
-func ignoreClosed(err error) error {
-	if errors.Is(err, net.ErrClosed) {
-		return nil
-	}
-	return err
 }

@@ -109,6 +109,7 @@ func (n *fakeNode) Leave(context.Context) error {
 	time.Sleep(50 * time.Millisecond) // a server that doesn't wait for the answer has closed the connection by then
 	return nil
 }
+func (n *fakeNode) HandOver(context.Context)   { n.call("hand over") }
 func (n *fakeNode) Stop(context.Context) error { n.call("stop"); n.end(nil); return nil }
 func (n *fakeNode) Close() error               { n.call("close"); n.end(nil); return nil }
 func (n *fakeNode) Done() <-chan struct{}      { return n.done }
@@ -392,8 +393,8 @@ func TestStopHandsOverFirst(t *testing.T) {
 	if err := r.Stop(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(r.node.calls, ";"); got != "transfer 0;stop" {
-		t.Errorf("calls %q, want transfer 0;stop", got)
+	if got := strings.Join(r.node.calls, ";"); got != "hand over;stop" {
+		t.Errorf("calls %q, want hand over;stop", got)
 	}
 	if r.Err() != nil {
 		t.Errorf("stopped with %v", r.Err())

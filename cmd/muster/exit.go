@@ -91,6 +91,8 @@ func codeOf(err error) exitCode {
 		return exitUnknown
 	case errors.As(err, &admin) && admin.Outcome == server.Unknown:
 		return exitUnknown
+	case errors.As(err, &admin) && admin.Code == "invalid":
+		return exitUsage
 	}
 	return exitFailed
 }

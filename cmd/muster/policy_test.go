@@ -100,7 +100,7 @@ What is waited for:
 	if _, out, _ = runMuster(nil, "plan", "--if", "fail b", "--output", "json", "--endpoint", e); !strings.Contains(out, `"survives": 1`) {
 		t.Errorf("as JSON:\n%s", out)
 	}
-	if code, _, stderr := runMuster(nil, "plan", "--if", "explode them", "--endpoint", e); code == exitOK || !strings.Contains(stderr, "explode is not understood") {
+	if code, _, stderr := runMuster(nil, "plan", "--if", "explode them", "--endpoint", e); code != exitUsage || !strings.Contains(stderr, "explode is not understood") {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/musterhq/muster/cluster"
@@ -109,25 +108,6 @@ func (h *Host) Foresee(ctx context.Context, suppose string) (f event.Forecast, e
 		err = fmt.Errorf("%w: %w", ErrNotLeader, err)
 	}
 	return f, err
-}
-
-// standDown asks the leader to give this voter's role to another member, if one
-// is ready, and waits for at most an election timeout. It is a courtesy: what
-// becomes of it changes nothing for who stops.
-func (h *Host) standDown(ctx context.Context) {
-	v := h.live.view.Load()
-	self, ok := v.Membership.Member(h.cfg.Self.NodeID)
-	spare := slices.ContainsFunc(v.Membership.Members, func(m cluster.Member) bool { return m.Role == cluster.Learner })
-	if !v.InCluster() || !ok || self.Role != cluster.Voter || !spare {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, h.electionTimeout())
-	defer cancel()
-	reply := h.changeOnce(ctx, wire.Change{Request: newRequest(), Why: "it stops",
-		Steps: []wire.Step{{Op: wire.OpStandDown, Member: cluster.Member{ID: self.ID}}}})
-	if reply.Status == wire.ChangeApplied {
-		h.log.Info("another member votes in this one's place while it is away")
-	}
 }
 
 func (h *Host) electionTimeout() time.Duration {

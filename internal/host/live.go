@@ -133,24 +133,6 @@ func (h *Host) gaveUp(led cluster.NodeID) bool {
 	return led == h.cfg.Self.NodeID && h.live.view.Load().Status.Leader == 0
 }
 
-// Stop hands leadership over, if this node has it and somebody can take it, has
-// a learner that is ready vote in its place, and closes the host.
-func (h *Host) Stop(ctx context.Context) error {
-	for ctx.Err() == nil && h.leads(h.live.view.Load()) {
-		if reply := h.handOver(ctx, 0); reply.Status != wire.ChangeApplied {
-			h.log.Warn("leadership could not be handed over before stopping", "reason", reply.Reason)
-			break
-		}
-		try, cancel := context.WithTimeout(ctx, 2*h.electionTimeout())
-		_ = h.wait(try, func(v *member.View) bool { return !h.leads(v) }) // else the next voter is tried
-		cancel()
-	}
-	if ctx.Err() == nil {
-		h.standDown(ctx)
-	}
-	return h.Close()
-}
-
 // leads says that this node leads others that could vote.
 func (h *Host) leads(v *member.View) bool {
 	return v.InCluster() && v.Status.Leader == h.cfg.Self.NodeID && len(v.Membership.Voters()) > 1

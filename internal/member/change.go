@@ -62,6 +62,9 @@ func (m *Member) Foresee(suppose string) (event.Forecast, error) {
 	return m.rep.Foresee(suppose)
 }
 
+// StandDown is the replica's. The node is InCluster.
+func (m *Member) StandDown() []wire.Step { return m.rep.StandDown() }
+
 // HandOver starts a transfer of leadership to a voter, or to the furthest when
 // to is 0. Which member follows shows later. The node is InCluster.
 func (m *Member) HandOver(to cluster.NodeID) wire.ChangeReply {

@@ -230,11 +230,25 @@ func (r *Replica) successor(c wire.Change) (cluster.NodeID, roster.Change) {
 		switch {
 		case i >= 0 && c.Steps[i].Op == wire.OpPromote:
 			promote.Promote = append(promote.Promote, id)
-		case i < 0 && m.Member.Role == cluster.Voter && m.Active && (best.Member.ID == 0 || m.Match > best.Match):
+		case i < 0 && id != r.cfg.Self.ID && m.Member.Role == cluster.Voter && m.Active && (best.Member.ID == 0 || m.Match > best.Match):
 			best = m
 		}
 	}
 	return best.Member.ID, promote
+}
+
+// StandDown is the change in which this member, which leads and is about to stop,
+// gives its vote to a learner once another leads; no steps when none is ready.
+// Whoever follows as leader knows too little of the learners at first to pick one.
+func (r *Replica) StandDown() []wire.Step {
+	to, _ := r.successor(wire.Change{})
+	if r.termStart == 0 || to == 0 || r.applied < r.termStart {
+		return nil
+	}
+	seen := r.atTurn()
+	seen.Leader = to
+	plan, _ := roster.PlanStandDown(seen, r.policy(), r.cfg.Self.ID)
+	return steps(plan)
 }
 
 // demoteFirst is the first half of a removal of voters. They stay as learners,
