@@ -28,14 +28,16 @@
 //
 // # What it does, in this order
 //
+//   - Who was replaced by its own new disk goes (pair.go), and who never showed up
+//     (clean.go): they count no more.
 //   - Voters above the target are demoted, then missing ones promoted (size.go).
 //   - A voter that is dead, or whose disk is gone, gives its vote to a standby or
 //     to its successor in one change (replace.go, pair.go). Without one it keeps
 //     its vote, unless a floor below the target lets two go at once (size.go).
 //   - Votes are moved from crowded zones to emptier ones (spread.go, zones.go). A
 //     zone is what fails at once; a member that names none fails alone.
-//   - Who is gone is removed, last and only when nothing depends on it (clean.go):
-//     a demotion can be undone, a removal can't.
+//   - Who has long been gone is removed, and only when nothing depends on it
+//     (clean.go): a demotion can be undone, a removal can't.
 //   - Leadership is handed to a voter in a better zone (lead.go).
 //
 // # Why it comes to rest

@@ -1,5 +1,11 @@
 package roster
 
+import (
+	"slices"
+
+	"github.com/musterhq/muster/cluster"
+)
+
 // A pair is two members of one name: one whose disk is gone, and the successor
 // that replaces it. At most one of them is a voter.
 
@@ -8,15 +14,29 @@ func succeeds(a, b MemberSeen) bool {
 	return a.Member.Replaces == b.Member.ID && a.Member.ID != b.Member.ID
 }
 
-// heirs lists the successors of a silent voter that are ready to vote.
-func (v *view) heirs(gone MemberSeen) []MemberSeen {
-	var out []MemberSeen
-	for _, m := range v.learners {
-		if !gone.Active && succeeds(m, gone) && v.unready(m) == "" {
-			out = append(out, m)
+// bound says whether a learner is one of a pair, and not to be promoted beside
+// the other: a successor, until the other is out; and the other, from when its
+// successor votes. The member besides doesn't matter.
+func bound(ms []MemberSeen, m MemberSeen, besides cluster.NodeID) bool {
+	for _, o := range ms {
+		if o.Member.ID != besides && (succeeds(m, o) || o.Member.Role == cluster.Voter && succeeds(o, m)) {
+			return true
 		}
 	}
-	return out
+	return false
+}
+
+// takers lists the learners that are ready to take a voter's place when that one
+// is silent or leaves: standbys, and the other of its pair.
+func (v *view) takers(out MemberSeen) []MemberSeen {
+	return slices.DeleteFunc(slices.Clone(v.learners), func(m MemberSeen) bool {
+		return v.unready(m) != "" || bound(v.Members, m, out.Member.ID)
+	})
+}
+
+// wiped says whether a voter is silent and its successor is ready.
+func (v *view) wiped(m MemberSeen) bool {
+	return !m.Active && slices.ContainsFunc(v.takers(m), func(s MemberSeen) bool { return succeeds(s, m) })
 }
 
 // successor finds a member that replaces m and answers.
@@ -27,23 +47,6 @@ func (v *view) successor(m MemberSeen) (MemberSeen, bool) {
 		}
 	}
 	return MemberSeen{}, false
-}
-
-// bound says whether a learner is one of a pair, and not to be promoted beside
-// the other: a successor, until the other is out; and the other, from when its
-// successor votes.
-func (v *view) bound(m MemberSeen) bool {
-	for _, o := range v.Members {
-		if succeeds(m, o) {
-			return true
-		}
-	}
-	for _, o := range v.voters {
-		if succeeds(o, m) {
-			return true
-		}
-	}
-	return false
 }
 
 // rival finds the other of m's pair that answers although m does, which keeps

@@ -47,7 +47,7 @@ func (v *view) noQuorum() *event.Reason {
 // of the members in it. The order is one of urgency, but for the first: what is
 // too much goes before it is replaced.
 func (v *view) next() (Change, Why) {
-	for _, rule := range []func() (Change, Why){v.shrink, v.grow, v.replace, v.drop, v.spread, v.bury, v.expire, v.clean, v.lead} {
+	for _, rule := range []func() (Change, Why){v.bury, v.expire, v.shrink, v.grow, v.replace, v.drop, v.spread, v.clean, v.lead} {
 		if c, why := rule(); !c.Empty() {
 			return c, why
 		}

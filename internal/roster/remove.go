@@ -55,7 +55,7 @@ func (v *view) named(id cluster.NodeID) (MemberSeen, *event.Reason) {
 func (v *view) removeVoter(gone MemberSeen) (Change, *event.Reason) {
 	kept := without(v.voters, []MemberSeen{gone})
 	target := Target(heads(without(v.Members, []MemberSeen{gone})), v.policy)
-	ready := append(v.heirs(gone), v.standbys()...)
+	ready := v.takers(gone)
 	most := min(len(ready), max(0, target-len(kept)))
 	if len(kept)+most == 0 {
 		return refuse(codeLastVoter, gone.Member.ID,
@@ -100,7 +100,7 @@ func (v *view) belowFloor(gone MemberSeen, left int) (Change, *event.Reason) {
 		setting = "floor"
 	}
 	for _, m := range v.learners {
-		if m.Active && wait == "" && (succeeds(m, gone) || !v.bound(m)) {
+		if m.Active && wait == "" && !bound(v.Members, m, gone.Member.ID) {
 			wait = fmt.Sprintf("wait until %s is ready, ", name(m))
 		}
 	}

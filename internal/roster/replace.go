@@ -37,24 +37,22 @@ func (v *view) replace() (Change, Why) {
 	return c.sorted(), why
 }
 
-// replacement is the trade to make next: of those that spread the votes best a
-// voter with its own successor, else the first.
+// replacement is the trade to make next: of those that spread the votes best one
+// in a pair, else the first.
 func (v *view) replacement(zones crowd, used []MemberSeen) (best trade, found bool) {
-	standbys := without(v.standbys(), used)
 	better := func(t trade) bool {
 		switch gain := zones.gain(t) - zones.gain(best); {
 		case !found || gain != 0:
 			return !found || gain > 0
 		default:
-			return succeeds(t.in, t.out) && !succeeds(best.in, best.out)
+			return t.inPair() && !best.inPair()
 		}
 	}
 	for _, out := range without(v.voters, used) {
-		heirs := v.heirs(out)
-		if len(heirs) == 0 && !v.isDead(out) {
+		if !v.wiped(out) && !v.isDead(out) {
 			continue
 		}
-		for _, in := range append(without(heirs, used), standbys...) {
+		for _, in := range without(v.takers(out), used) {
 			if t := (trade{out, in}); better(t) {
 				best, found = t, true
 			}
@@ -62,6 +60,9 @@ func (v *view) replacement(zones crowd, used []MemberSeen) (best trade, found bo
 	}
 	return best, found
 }
+
+// inPair says whether the vote stays in a pair. Only one of them can use it there.
+func (t trade) inPair() bool { return succeeds(t.in, t.out) || succeeds(t.out, t.in) }
 
 func (v *view) replacing(t trade) Why {
 	if succeeds(t.in, t.out) {

@@ -3,7 +3,7 @@ package roster
 // grow promotes learners until there are as many voters as there should be: a
 // pair, or one where the number of voters is even.
 func (v *view) grow() (Change, Why) {
-	want, ready := v.step(), v.standbys()
+	want, ready := v.step(), v.standbys
 	if len(v.voters) >= v.target || len(ready) < want || !holds(v.voters, want) {
 		return Change{}, nil
 	}

@@ -1,6 +1,9 @@
 package roster
 
-import "cmp"
+import (
+	"cmp"
+	"slices"
+)
 
 // spread moves one vote from a crowded zone to an emptier one, when there are
 // voters enough, or nobody is about to become one.
@@ -40,7 +43,11 @@ func (v *view) affordable(t trade) bool {
 func (v *view) relief(wanted func(trade) bool) (best trade, found bool) {
 	zones := crowdOf(v.voters)
 	for _, out := range without(v.voters, []MemberSeen{v.leader()}) {
-		for _, in := range v.standbys() {
+		takers := v.standbys
+		if !out.Active {
+			takers = v.takers(out)
+		}
+		for _, in := range takers {
 			t := trade{out, in}
 			gain := zones.gain(t)
 			if gain <= 0 || !wanted(t) {
@@ -52,6 +59,15 @@ func (v *view) relief(wanted func(trade) bool) (best trade, found bool) {
 		}
 	}
 	return best, found
+}
+
+// relieves says whether the votes would be spread better with this learner.
+func (v *view) relieves(m MemberSeen) bool {
+	zones := crowdOf(v.voters)
+	_, ready := find(v.standbys, m.Member.ID)
+	return ready && slices.ContainsFunc(v.voters, func(out MemberSeen) bool {
+		return out.Member.ID != v.Leader && zones.gain(trade{out, m}) > 0
+	})
 }
 
 func (v *view) leader() MemberSeen {

@@ -22,7 +22,7 @@ func PlanStandDown(s Seen, p Policy, id cluster.NodeID) (Change, *event.Reason) 
 	if r != nil {
 		return Change{}, r
 	}
-	kept, ready := without(v.voters, []MemberSeen{m}), v.standbys()
+	kept, ready := without(v.voters, []MemberSeen{m}), v.standbys
 	switch {
 	case m.Member.Role != cluster.Voter:
 		return refuse(codeNotVoter, id, name(m)+" is no voter: it has no role to give", "stop it")

@@ -2,7 +2,6 @@ package roster
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -228,22 +227,4 @@ func settle(b *strings.Builder, s Seen, p Policy) {
 		s = apply(s, c)
 	}
 	b.WriteString("never comes to rest\n")
-}
-
-// apply is the cluster after a change.
-func apply(s Seen, c Change) Seen {
-	s.Members = slices.DeleteFunc(slices.Clone(s.Members), func(m MemberSeen) bool { return slices.Contains(c.Remove, m.Member.ID) })
-	if c.Lead != 0 {
-		s.Leader = c.Lead
-	}
-	for i := range s.Members {
-		m := &s.Members[i].Member
-		switch {
-		case slices.Contains(c.Promote, m.ID):
-			m.Role = cluster.Voter
-		case slices.Contains(c.Demote, m.ID):
-			m.Role = cluster.Learner
-		}
-	}
-	return s
 }

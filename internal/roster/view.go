@@ -14,6 +14,7 @@ type view struct {
 	learners []MemberSeen // sorted by ID
 	target   int          // how many voters there should be
 	floor    int          // no change leaves fewer voters than this
+	standbys []MemberSeen // learners that are ready to take anybody's place, sorted by ID
 }
 
 func newView(s Seen, p Policy) view {
@@ -26,6 +27,7 @@ func newView(s Seen, p Policy) view {
 			v.learners = append(v.learners, m)
 		}
 	}
+	v.standbys = v.takers(MemberSeen{})
 	v.floor = v.policy.Floor
 	if v.floor <= 0 {
 		v.floor = v.target
@@ -33,12 +35,12 @@ func newView(s Seen, p Policy) view {
 	return v
 }
 
-// heads is how many members count when the target is chosen: one that stands in
-// for another is no more than that one.
+// heads is how many members count when the target is chosen: a pair counts as
+// one, so a learner that is bound doesn't.
 func heads(ms []MemberSeen) int {
 	n := 0
 	for _, m := range ms {
-		if _, ok := find(ms, m.Member.Replaces); !ok {
+		if m.Member.Role == cluster.Voter || !bound(ms, m, 0) {
 			n++
 		}
 	}
@@ -61,12 +63,6 @@ func (v *view) unready(m MemberSeen) string {
 		return codeNotStable
 	}
 	return ""
-}
-
-// standbys lists the learners that could be promoted in anybody's place, sorted
-// by ID.
-func (v *view) standbys() []MemberSeen {
-	return slices.DeleteFunc(slices.Clone(v.learners), func(m MemberSeen) bool { return v.unready(m) != "" || v.bound(m) })
 }
 
 // holds says whether a configuration of the kept voters and the newcomers has

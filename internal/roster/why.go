@@ -93,7 +93,7 @@ func (v *view) rest(c Change) Why {
 
 // learning is why a learner is one, and stays one beside the change c.
 func (v *view) learning(m MemberSeen, c Change) string {
-	short := len(v.voters) < v.target
+	short, bound := len(v.voters) < v.target, bound(v.Members, m, 0)
 	unready := v.unready(m)
 	_, rival := v.rival(m)
 	switch {
@@ -103,9 +103,9 @@ func (v *view) learning(m MemberSeen, c Change) string {
 		return codeRemovalWaits
 	case !m.Active:
 		return codeNotActive
-	case unready != "" && (short || v.bound(m) || len(v.dead()) > len(c.Demote)):
+	case unready != "" && (short || bound || len(v.dead()) > len(c.Demote)):
 		return unready
-	case v.bound(m), short && !c.Empty() && v.target-len(v.voters) > len(c.Promote):
+	case bound, short && !c.Empty() && v.target-len(v.voters) > len(c.Promote):
 		return codeNext
 	case short && c.Empty() && !holds(v.voters, v.step()):
 		return codeQuorum
@@ -117,12 +117,6 @@ func (v *view) learning(m MemberSeen, c Change) string {
 		return codeSpreadQuorum
 	}
 	return codeStandby
-}
-
-// relieves says whether the votes would be spread better with this learner.
-func (v *view) relieves(m MemberSeen) bool {
-	_, ok := v.relief(func(t trade) bool { return t.in.Member.ID == m.Member.ID })
-	return ok
 }
 
 // voting is what is the matter with a voter, or "".
