@@ -74,6 +74,10 @@ type Config struct {
 	// ErrOverloaded. Default 256 MiB.
 	MaxPendingBytes int64
 
+	// PeerTLS, if set, has members speak TLS with each other and show each other
+	// certificates. All members have it, or none.
+	PeerTLS PeerTLS
+
 	// Network carries the traffic between members. Default: TCP. Package
 	// mustertest has one in memory that can be cut.
 	Network Network
@@ -83,6 +87,14 @@ type Config struct {
 	// OnEvent is called for every event, in order, by one goroutine. It must return soon.
 	OnEvent func(event.Event)
 }
+
+// PeerTLS names three files in PEM: a certificate, its key, and the certificate
+// of the authority that has signed those of all members. Whoever shows a
+// certificate of that authority is let in to ask, so it must sign for this
+// cluster alone; names and addresses in certificates are not looked at. They need
+// the extended key usages for clients and for servers. The files are read for
+// each new connection: a renewed certificate needs no restart.
+type PeerTLS struct{ CertFile, KeyFile, CAFile string }
 
 // Network makes connections between members. Addresses are host:port.
 type Network interface {
@@ -200,6 +212,9 @@ func (c Config) faults() []error {
 	}
 	if c.Policy.Paused != "" {
 		fault("policy: paused: it is paused while it runs, with Node.SetPolicy (muster pause), not by configuration")
+	}
+	if tls := c.PeerTLS; tls != (PeerTLS{}) && (tls.CertFile == "" || tls.KeyFile == "" || tls.CAFile == "") {
+		fault("PeerTLS (--peer-tls-cert, --peer-tls-key, --peer-tls-ca): give all three files, or none")
 	}
 	if c.MaxCommandBytes < 1 || c.MaxCommandBytes > 32<<20 {
 		fault("maximum command size %d: want 1 byte to 32 MiB", c.MaxCommandBytes)

@@ -34,6 +34,7 @@ var floors = []floor{
 	{0, "internal/loopback", ""},
 	{0, "internal/race", ""}, // for tests
 	{0, "internal/raftlog", ""},
+	{0, "internal/testcert", ""}, // certificates for tests
 	{0, "kv/internal/mvcc", ""},
 
 	{1, "discovery/internal/look", ""},

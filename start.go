@@ -15,6 +15,7 @@ import (
 	"github.com/musterhq/muster/internal/member"
 	"github.com/musterhq/muster/internal/raftlog"
 	"github.com/musterhq/muster/internal/snapshot"
+	"github.com/musterhq/muster/internal/transport"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/statemachine"
 )
@@ -39,6 +40,13 @@ func Start(ctx context.Context, cfg Config, machine statemachine.Machine) (*Node
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if cfg.PeerTLS != (PeerTLS{}) {
+		files := transport.TLS{Cert: cfg.PeerTLS.CertFile, Key: cfg.PeerTLS.KeyFile, CA: cfg.PeerTLS.CAFile}
+		if err := files.Load(); err != nil {
+			return nil, configError([]error{fmt.Errorf("PeerTLS: %w", err)})
+		}
+		cfg.Network = transport.Secure(cfg.Network, files)
 	}
 	s := &starting{cfg: cfg, machine: machine}
 	n, err := s.start()

@@ -39,6 +39,7 @@ type serveFlags struct {
 	snapshotLog, snapshotRate    int64 // bytes; bytes a second
 	logLevel, logFormat          string
 	config                       string
+	peerTLS                      muster.PeerTLS
 }
 
 func (f *serveFlags) register(set *pflag.FlagSet) {
@@ -60,6 +61,9 @@ func (f *serveFlags) register(set *pflag.FlagSet) {
 	set.Int64Var(&f.snapshotRate, "snapshot-send-rate", 0, "how fast snapshots are sent, in bytes a second (default: as fast as it goes)")
 	set.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	set.StringVar(&f.logFormat, "log-format", "text", "text or json")
+	set.StringVar(&f.peerTLS.CertFile, "peer-tls-cert", "", "certificate (PEM) that this member shows to others; with it members speak TLS")
+	set.StringVar(&f.peerTLS.KeyFile, "peer-tls-key", "", "key (PEM) of --peer-tls-cert")
+	set.StringVar(&f.peerTLS.CAFile, "peer-tls-ca", "", "certificate (PEM) of the authority that signs the members' certificates, and nothing else")
 	set.StringVar(&f.config, "config", "", "YAML file whose keys are these flags, without the dashes in front")
 }
 
@@ -84,7 +88,8 @@ func (f *serveFlags) serverConfig(log *slog.Logger) (server.Config, error) {
 			Seeds: f.seeds, Expect: f.expect, Single: f.single, JoinOnly: f.joinOnly,
 			HeartbeatInterval: f.heartbeat, ElectionTimeout: f.election,
 			SnapshotLogBytes: f.snapshotLog, SnapshotSendBytesPerSecond: f.snapshotRate,
-			Logger: log,
+			PeerTLS: f.peerTLS,
+			Logger:  log,
 		},
 	}, nil
 }

@@ -29,6 +29,9 @@ func (f *Former) explain(x problem) event.Reason {
 
 // explainSeed is about one address at which no founder answers.
 func (f *Former) explainSeed(code string, p *peer) event.Reason {
+	if p.refusal != nil && p.refusal.Code.TLS() {
+		return p.reason(code, fmt.Sprintf("no connection to %s: %s", p.who(), p.refusal.Reason), p.refusal.Code.WayOut(""))
+	}
 	switch code {
 	case whyUnreachable:
 		return p.reason(code,

@@ -117,6 +117,9 @@ func (f *Former) unfit(p *peer) string {
 		case wire.RefusedCluster:
 			return whyNameDiffers
 		}
+		if p.refusal.Code.TLS() {
+			return string(p.refusal.Code)
+		}
 		return whyRefuses
 	case !p.live:
 		return whyUnreachable

@@ -2,9 +2,11 @@ package host
 
 import (
 	"context"
+	"net"
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/event"
+	"github.com/musterhq/muster/internal/transport"
 	"github.com/musterhq/muster/internal/wire"
 )
 
@@ -72,6 +74,18 @@ func (x *handler) Control(ctx context.Context, peer wire.Hello, req wire.Request
 	default:
 		return wire.Response{Nack: &wire.Nack{Code: "stopped", Reason: "the node is stopping"}}
 	}
+}
+
+// turned hears of connections that failed because of TLS. Those that this node
+// dialled are shown with whom it wanted to reach.
+func (h *Host) turned(x transport.Turned) {
+	if x.Inbound {
+		if host, _, err := net.SplitHostPort(x.Addr); err == nil {
+			x.Addr = host // each attempt comes from another port
+		}
+		h.live.refusals.show(wire.Identity{Name: "somebody", PeerAddr: x.Addr}, x.Refusal)
+	}
+	h.peerRefused(0, x.Addr, x.Refusal, x.ByPeer)
 }
 
 // peerRefused tells of a refusal, once for each change of its reason.

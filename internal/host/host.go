@@ -75,7 +75,7 @@ func Start(cfg Config) (*Host, error) {
 		h.streams.limit = rate.NewLimiter(rate.Limit(cfg.SnapshotRate), int(min(cfg.SnapshotRate, 1<<20)))
 	}
 	h.ctx, h.cancel = context.WithCancelCause(context.Background())
-	h.tr = transport.New(transport.Config{Network: cfg.Network, Listener: cfg.Listener, Handler: (*handler)(h), Logger: h.log})
+	h.tr = transport.New(transport.Config{Network: cfg.Network, Listener: cfg.Listener, Handler: (*handler)(h), Turned: h.turned, Logger: h.log})
 	m, err := member.New(h.cfg.Config, (*body)(h))
 	if err != nil {
 		h.cancel(err)

@@ -122,6 +122,10 @@ func (h *Host) whyLinks(v *member.View) []event.Reason {
 	for _, p := range h.tr.Peers() {
 		switch {
 		case p.Connected:
+		case p.Refusal != nil && p.Refusal.Code.TLS():
+			out = append(out, event.Reason{Code: string(p.Refusal.Code), Peer: p.ID, Addr: p.Addr,
+				Text:   fmt.Sprintf("no connection to %s at %s: %s", v.Name(p.ID), p.Addr, p.Refusal.Reason),
+				WayOut: p.Refusal.Code.WayOut(v.Name(p.ID))})
 		case p.OwnRefusal && p.Refusal.Code == wire.RefusedRolledBack:
 			out = append(out, event.Reason{Code: "peer_rolled_back", Peer: p.ID, Addr: p.Addr,
 				Text:   fmt.Sprintf("%s at %s is not trusted: %s", v.Name(p.ID), p.Addr, p.Refusal.Reason),
@@ -140,15 +144,25 @@ func (h *Host) whyLinks(v *member.View) []event.Reason {
 }
 
 // refusedFor is for how long it is shown that a node was refused which is no
-// peer of this one.
-const refusedFor = 5 * time.Minute
+// peer of this one. What is about certificates may be mended any time; whoever
+// still has that trouble comes again every few seconds.
+const (
+	refusedFor = 5 * time.Minute
+	turnedFor  = 10 * time.Second
+)
 
 // whyRefused tells of nodes that this one has refused for what they are. Those
 // that it dials itself are in whyLinks.
 func (h *Host) whyRefused() []event.Reason {
 	peers := h.tr.Peers()
 	var out []event.Reason
-	for _, x := range h.live.refusals.since(time.Now().Add(-refusedFor)) {
+	for _, x := range h.live.refusals.recent(time.Now()) {
+		if x.refusal.Code.TLS() {
+			out = append(out, event.Reason{Code: string(x.refusal.Code), Addr: x.peer.PeerAddr,
+				Text:   fmt.Sprintf("a connection from %s came to nothing: %s", x.peer.PeerAddr, x.refusal.Reason),
+				WayOut: x.refusal.Code.WayOut("")})
+			continue
+		}
 		if !slices.ContainsFunc(peers, func(p transport.PeerStatus) bool { return p.ID == x.peer.NodeID }) {
 			out = append(out, event.Reason{Code: "refused_" + string(x.refusal.Code), Peer: x.peer.NodeID, Addr: x.peer.PeerAddr,
 				Text:   fmt.Sprintf("%s at %s was refused %s ago: %s", x.peer.Name, x.peer.PeerAddr, time.Since(x.at).Round(time.Second), x.refusal.Reason),
@@ -174,7 +188,7 @@ type refused struct {
 
 // show remembers a refusal that operators are to see though the other is no peer.
 func (r *refusals) show(peer wire.Identity, x *wire.Refusal) {
-	if x.Code != wire.RefusedOldGeneration && x.Code != wire.RefusedProtocol {
+	if x.Code != wire.RefusedOldGeneration && x.Code != wire.RefusedProtocol && !x.Code.TLS() {
 		return
 	}
 	r.mu.Lock()
@@ -185,12 +199,16 @@ func (r *refusals) show(peer wire.Identity, x *wire.Refusal) {
 	r.shown[peer.PeerAddr] = refused{peer, x, time.Now()}
 }
 
-// since lists them in the order of their addresses.
-func (r *refusals) since(t time.Time) (out []refused) {
+// recent lists them in the order of their addresses.
+func (r *refusals) recent(now time.Time) (out []refused) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, addr := range slices.Sorted(maps.Keys(r.shown)) {
-		if x := r.shown[addr]; x.at.After(t) {
+		x, most := r.shown[addr], refusedFor
+		if x.refusal.Code.TLS() {
+			most = turnedFor
+		}
+		if now.Sub(x.at) < most {
 			out = append(out, x)
 		}
 	}

@@ -66,12 +66,27 @@ func (t *Transport) serve(c *conn) {
 		}
 	}
 	switch {
+	case t.turned(c.RemoteAddr().String(), true, err):
 	case err == nil || t.ctx.Err() != nil || errors.Is(err, net.ErrClosed):
 	case errors.Is(err, ErrNotMuster):
 		t.cfg.Logger.Warn("somebody who is no muster peer connected to the peer port", "addr", c.RemoteAddr().String(), "err", err)
 	default:
 		t.cfg.Logger.Debug("peer connection ended", "addr", c.RemoteAddr().String(), "peer", peer.Self.NodeID.String(), "err", err)
 	}
+}
+
+// turned tells of a connection that failed because of TLS, if it was that.
+func (t *Transport) turned(addr string, inbound bool, err error) bool {
+	r, ok := errors.AsType[*wire.Refusal](err)
+	if !ok || !r.Code.TLS() {
+		return false
+	}
+	_, own := errors.AsType[*OwnRefusal](err)
+	t.cfg.Logger.Debug("no TLS connection", "addr", addr, "code", string(r.Code), "err", r.Reason)
+	if t.cfg.Turned != nil {
+		t.cfg.Turned(Turned{addr, inbound, !own, r})
+	}
+	return true
 }
 
 // welcome reads the dialler's Hello and answers it, all within

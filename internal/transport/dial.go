@@ -31,6 +31,7 @@ func (t *Transport) connect(ctx context.Context, addr string, purpose wire.Purpo
 	defer cancel()
 	raw, err := t.cfg.Network.Dial(short, addr)
 	if err != nil {
+		t.turned(addr, false, err)
 		return nil, wire.Hello{}, t.why(ctx, short, addr, err)
 	}
 	c, err := t.track(raw, false)
@@ -43,6 +44,7 @@ func (t *Transport) connect(ctx context.Context, addr string, purpose wire.Purpo
 		err = short.Err()
 	}
 	if err != nil {
+		t.turned(addr, false, err)
 		c.Close()
 		if errors.Is(short.Err(), context.DeadlineExceeded) && ctx.Err() == nil {
 			return nil, peer, fmt.Errorf("%s: connected, but no greeting within %s: it is overloaded or no muster peer: %w",

@@ -33,7 +33,11 @@ func (s *sniffer) Read(p []byte) (int, error) {
 func (s *sniffer) explain(err error) error {
 	switch {
 	case errors.Is(err, wire.ErrCorruptFrame):
-		if kind := speaks(s.head[:s.n]); kind != "" {
+		kind := speaks(s.head[:s.n])
+		if kind == "TLS" {
+			return ownTrouble(wire.RefusedTLSExpected, "whoever is there speaks TLS, and this node plain text")
+		}
+		if kind != "" {
 			return fmt.Errorf("%w: it speaks %s", ErrNotMuster, kind)
 		}
 		return fmt.Errorf("%w: it answers with %q", ErrNotMuster, s.head[:s.n])
@@ -70,14 +74,26 @@ func speaks(head []byte) string {
 // turnAway answers somebody who speaks HTTP to the peer port in words that a
 // person with curl can read, and hangs up.
 func (s *sniffer) turnAway(c net.Conn) {
-	if speaks(s.head[:s.n]) != "HTTP" {
+	switch speaks(s.head[:s.n]) {
+	case "HTTP":
+	case "TLS":
+		// No record of TLS: the other side sees that it has to do with plain text.
+		_ = c.SetDeadline(time.Now().Add(500 * time.Millisecond))
+		_ = wire.WriteOpening(c, wire.Hello{}, &wire.Refusal{Code: wire.RefusedTLSExpected, Reason: "this node speaks plain text"})
+		closeGently(c)
+		return
+	default:
 		return
 	}
 	const text = "This is the peer port of a muster node: only muster nodes speak here. Clients use the client port.\n"
 	_ = c.SetDeadline(time.Now().Add(500 * time.Millisecond))
 	fmt.Fprintf(c, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
-	// Unread bytes at Close would make TCP reset the connection, and the
-	// answer might be lost with it.
+	closeGently(c)
+}
+
+// closeGently ends a connection that has been written to. Unread bytes at Close
+// would make TCP reset it, and the answer might be lost with that.
+func closeGently(c net.Conn) {
 	if half, ok := c.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}

@@ -64,6 +64,10 @@ type Config struct {
 	Handler  Handler
 	Logger   *slog.Logger // nil: says nothing
 
+	// Turned hears of each connection that came to nothing because of TLS, before
+	// any Hello. nil: nobody does.
+	Turned func(Turned)
+
 	MaxQueueBytes int           // that wait for one peer; 0: 64 MiB
 	MaxQueueAge   time.Duration // how long messages wait for a peer that can't be reached; 0: 10 s
 	MaxConns      int           // accepted connections at a time, beyond which more are refused, and beyond twice that not answered; 0: 1024
@@ -73,6 +77,14 @@ type Config struct {
 	WriteTimeout     time.Duration // for one frame; 0: 10 s
 	KeepAlive        time.Duration // between frames on an idle messages connection; 0: 1 s
 	IdleTimeout      time.Duration // a messages connection silent for so long is broken; 0: 5 s
+}
+
+// Turned is a connection that came to nothing because of TLS.
+type Turned struct {
+	Addr    string // whom this node dialled, or the host and port that somebody came from
+	Inbound bool   // somebody came
+	ByPeer  bool   // the peer turned this node down; else this node the peer
+	Refusal *wire.Refusal
 }
 
 func (c Config) withDefaults() Config {

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/musterhq/muster/cluster"
 )
@@ -105,6 +106,14 @@ const (
 
 	RefusedOldGeneration RefusalCode = "old_generation" // it is of before the cluster was re-formed: ends it
 	RefusedNewGeneration RefusalCode = "new_generation" // the acceptor is: that ends the acceptor
+
+	// Of connections with TLS, before any Hello; no member has said them.
+	RefusedTLSExpired     RefusalCode = "tls_certificate_expired"
+	RefusedTLSNotYet      RefusalCode = "tls_not_yet_valid" // a certificate, or a clock is wrong
+	RefusedTLSAuthority   RefusalCode = "tls_unknown_authority"
+	RefusedTLSCertificate RefusalCode = "tls_certificate_refused" // for another reason
+	RefusedTLSExpected    RefusalCode = "tls_expected"            // one side speaks TLS, and the other doesn't
+	RefusedTLSFiles       RefusalCode = "tls_files"               // they can't be used
 )
 
 // Passing says that the code is a matter of a moment, of which nobody need be
@@ -112,9 +121,24 @@ const (
 // of it yet, or it has moved.
 func (c RefusalCode) Passing() bool { return c == RefusedNotMember || c == RefusedMoving }
 
+// TLS says that the code is about a connection's certificates.
+func (c RefusalCode) TLS() bool { return strings.HasPrefix(string(c), "tls_") }
+
 // WayOut is what can be done about a member that is refused so.
 func (c RefusalCode) WayOut(member string) string {
 	switch c {
+	case RefusedTLSExpired:
+		return "renew the certificate; the new file is read at the next attempt, nothing needs to be restarted"
+	case RefusedTLSNotYet:
+		return "see that the clocks of both machines are right; else wait, or use another certificate"
+	case RefusedTLSAuthority:
+		return "give all members certificates of one authority, and its certificate (--peer-tls-ca)"
+	case RefusedTLSCertificate:
+		return "see `muster why` on the other side; a member's certificate needs the extended usages serverAuth and clientAuth"
+	case RefusedTLSExpected:
+		return "start all members with --peer-tls-cert, --peer-tls-key and --peer-tls-ca, or none"
+	case RefusedTLSFiles:
+		return "mend the files; they are read at the next attempt, nothing needs to be restarted"
 	case RefusedOldGeneration, RefusedNewGeneration:
 		return "what a directory of before the cluster was re-formed holds beyond the new cluster's is lost to it; keep the directory if that may be worth something, and start the node with an empty one to join as a new member"
 	case RefusedRolledBack:

@@ -1,0 +1,164 @@
+package transport
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/internal/testcert"
+	"github.com/musterhq/muster/internal/wire"
+)
+
+// turnedTo notes what a transport says of connections that came to nothing.
+type turnedTo struct {
+	mu  sync.Mutex
+	all []Turned
+}
+
+func (x *turnedTo) note(e Turned) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.all = append(x.all, e)
+}
+
+func (x *turnedTo) find(ok func(Turned) bool) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, e := range x.all {
+		if ok(e) {
+			return true
+		}
+	}
+	return false
+}
+
+func files(a *testcert.Authority, p testcert.Pair) TLS { return TLS{p.Cert, p.Key, a.File} }
+
+// Whatever is wrong with certificates, both sides say it in words, whether over
+// the network in memory or over TCP, and nothing of either is heard by the other.
+func TestTLSTrouble(t *testing.T) {
+	const hour = time.Hour
+	ours, foreign := testcert.New(t, "ours"), testcert.New(t, "foreign")
+	good := func(name string) TLS { return files(ours, ours.Issue(name, -hour, hour)) }
+	missing := good("missing")
+	if err := os.Remove(missing.Key); err != nil {
+		t.Fatal(err)
+	}
+	plain := TLS{}
+	for _, c := range []struct {
+		name               string
+		dialler, acceptor  TLS
+		atDialler, atOther wire.RefusalCode // "": fine
+		words              string           // at one side
+	}{
+		{"both are well", good("a"), good("b"), "", "", ""},
+		{"the dialler's has expired", files(ours, ours.Issue("a", -2*hour, -hour)), good("b"), wire.RefusedTLSExpired, wire.RefusedTLSExpired, "this node's own certificate"},
+		{"the acceptor's has expired", good("a"), files(ours, ours.Issue("b", -2*hour, -hour)), wire.RefusedTLSExpired, wire.RefusedTLSExpired, "CN=b"},
+		{"the dialler's is not valid yet", files(ours, ours.Issue("a", hour, 2*hour)), good("b"), wire.RefusedTLSNotYet, wire.RefusedTLSNotYet, "clock"},
+		{"the acceptor's is not valid yet", good("a"), files(ours, ours.Issue("b", hour, 2*hour)), wire.RefusedTLSNotYet, wire.RefusedTLSNotYet, "clock"},
+		{"the dialler's is of a foreign authority", files(ours, foreign.Issue("a", -hour, hour)), good("b"), wire.RefusedTLSAuthority, wire.RefusedTLSAuthority, "CN=foreign"},
+		{"the acceptor's is of a foreign authority", good("a"), files(ours, foreign.Issue("b", -hour, hour)), wire.RefusedTLSAuthority, wire.RefusedTLSCertificate, "CN=foreign"},
+		{"the dialler's is for servers alone", files(ours, ours.Issue("a", -hour, hour, x509.ExtKeyUsageServerAuth)), good("b"), wire.RefusedTLSCertificate, wire.RefusedTLSCertificate, "usage"},
+		{"the acceptor's is for clients alone", good("a"), files(ours, ours.Issue("b", -hour, hour, x509.ExtKeyUsageClientAuth)), wire.RefusedTLSCertificate, wire.RefusedTLSCertificate, "usage"},
+		{"the dialler speaks plain text", plain, good("b"), wire.RefusedTLSExpected, wire.RefusedTLSExpected, "plain text"},
+		{"the acceptor speaks plain text", good("a"), plain, wire.RefusedTLSExpected, wire.RefusedTLSExpected, "plain text"},
+		{"the acceptor's key is gone", good("a"), missing, "any", wire.RefusedTLSFiles, "missing-"},
+	} {
+		for _, kind := range []string{"memory", "TCP"} {
+			t.Run(c.name+", "+kind, func(t *testing.T) {
+				var from, to Network = TCP{}, TCP{}
+				at := "127.0.0.1:0"
+				if kind == "memory" {
+					m := NewMemory()
+					from, to, at = m.Node("a"), m.Node("b"), "b:1"
+				}
+				if c.dialler != plain {
+					from = Secure(from, c.dialler)
+				}
+				if c.acceptor != plain {
+					to = Secure(to, c.acceptor)
+				}
+				l, err := to.Listen(at)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var near, far turnedTo
+				acceptor := &node{id: 2, control: func(_ context.Context, _ wire.Hello, _ wire.Request) wire.Response {
+					return wire.Response{Probe: &wire.ProbeReply{}}
+				}}
+				heard := false
+				acceptor.check = func(wire.Hello, bool) *wire.Refusal { heard = true; return nil }
+				tb := New(Config{Network: to, Listener: l, Handler: acceptor, Turned: far.note})
+				tb.Start()
+				ta := New(Config{Network: from, Handler: &node{id: 1}, Turned: near.note})
+				_, _, err = ta.Call(t.Context(), l.Addr().String(), 0, wire.Request{Probe: &wire.Probe{}})
+				_ = tb.Close() // waits for the acceptor's side
+				_ = ta.Close()
+				if c.atDialler == "" {
+					if err != nil || !heard {
+						t.Fatal(err)
+					}
+					return
+				}
+				if err == nil || heard {
+					t.Fatalf("they spoke: %v", err)
+				}
+				said := err.Error()
+				var r *wire.Refusal
+				if c.atDialler != "any" && (!errors.As(err, &r) || r.Code != c.atDialler || !near.find(func(x Turned) bool { return !x.Inbound && x.Refusal.Code == c.atDialler })) {
+					t.Errorf("the dialler says %v, want %s", err, c.atDialler)
+				}
+				if !far.find(func(x Turned) bool {
+					said += x.Refusal.Reason
+					return x.Inbound && x.Refusal.Code == c.atOther && x.Refusal.Code.WayOut("") != ""
+				}) {
+					t.Errorf("the acceptor says %+v, want %s", far.all, c.atOther)
+				}
+				if !strings.Contains(said, c.words) {
+					t.Errorf("%q is not said: %s", c.words, said)
+				}
+			})
+		}
+	}
+}
+
+// A renewed certificate is used by the next connection; messages flow meanwhile
+// on those that are open.
+func TestTLSRenewed(t *testing.T) {
+	ca := testcert.New(t, "ca")
+	m := NewMemory()
+	a, b := &node{id: 1}, &node{id: 2}
+	mine := ca.Issue("a", -time.Hour, -time.Minute)
+	fa := files(ca, mine)
+	fb := files(ca, ca.Issue("b", -time.Hour, time.Hour))
+	lb, err := Secure(m.Node("b"), fb).Listen("b:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan struct{}, 100)
+	b.messages = func(wire.Hello, *wire.Batch) { got <- struct{}{} }
+	tb := New(Config{Network: Secure(m.Node("b"), fb), Listener: lb, Handler: b})
+	tb.Start()
+	defer tb.Close()
+	ta := New(Config{Network: Secure(m.Node("a"), fa), Handler: a})
+	ta.Start()
+	defer ta.Close()
+	ta.SetPeers(map[cluster.NodeID]string{2: "b:1"})
+	for refused := false; !refused; time.Sleep(time.Millisecond) {
+		ps := ta.Peers()
+		refused = ps[0].Refusal != nil && ps[0].Refusal.Code == wire.RefusedTLSExpired && !ps[0].OwnRefusal
+	}
+	ca.Renew(mine, "a", -time.Hour, time.Hour)
+	ta.Send(2, numbered(1, 10))
+	select {
+	case <-got:
+	case <-time.After(time.Minute):
+		t.Fatalf("nothing comes: %+v", ta.Peers())
+	}
+}
