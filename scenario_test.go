@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -129,6 +130,7 @@ func why(m *mustertest.Member, code string, words ...string) bool {
 type stranger struct {
 	self    wire.Identity
 	cluster cluster.ClusterID // shown in its Hello; zero: none
+	ahead   atomic.Int64      // of its clock, nanoseconds
 	tr      *transport.Transport
 }
 
@@ -169,7 +171,7 @@ func (s *stranger) join(ctx context.Context, member string) (*wire.JoinReply, er
 }
 
 func (s *stranger) Hello() wire.Hello {
-	h := wire.Hello{Protocol: wire.Protocol, Cluster: "muster", ClusterID: s.cluster, Self: s.self, Stage: wire.Blank}
+	h := wire.Hello{Protocol: wire.Protocol, Cluster: "muster", ClusterID: s.cluster, Self: s.self, Stage: wire.Blank, Now: time.Now().Add(time.Duration(s.ahead.Load())).UnixMilli()}
 	if !s.cluster.IsZero() {
 		h.Stage = wire.InCluster
 	}

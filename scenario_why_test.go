@@ -82,3 +82,36 @@ func TestWhy(t *testing.T) {
 		})
 	})
 }
+
+// TestClockSkew: members ask each other for the time, and say whose clock is off
+// by how much, in which direction, until it is right again.
+func TestClockSkew(t *testing.T) {
+	for name, c := range map[string]struct {
+		ahead time.Duration
+		words string
+	}{
+		"ahead":  {3 * time.Second, "3s ahead of"},
+		"behind": {-90 * time.Second, "1m30s behind"},
+		"a bit":  {400 * time.Millisecond, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			story(t, func(t *testing.T) {
+				ctx := t.Context()
+				cl := formed(t, mustertest.Options{})
+				s := newStranger(t, cl, "s", cl.Leader(ctx).Status().ClusterID)
+				s.ahead.Store(int64(c.ahead))
+				joined(t, cl, s, cl.Leader(ctx).Name)
+				if c.words == "" {
+					time.Sleep(3 * time.Minute)
+					if why(cl.Leader(ctx), "clock_skew") {
+						t.Fatalf("%+v", cl.Leader(ctx).Why())
+					}
+					return
+				}
+				cl.Until(ctx, "the leader says whose clock is off", func() bool { return why(cl.Leader(ctx), "clock_skew", "s:2380", c.words) })
+				s.ahead.Store(0)
+				cl.Until(ctx, "the clock is right again", func() bool { return !why(cl.Leader(ctx), "clock_skew") })
+			})
+		})
+	}
+}

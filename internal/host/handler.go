@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"net"
+	"time"
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/event"
@@ -15,7 +16,11 @@ import (
 type handler Host
 
 // Hello implements transport.Handler.
-func (x *handler) Hello() wire.Hello { return x.live.view.Load().Hello() }
+func (x *handler) Hello() wire.Hello {
+	h := x.live.view.Load().Hello()
+	h.Now = time.Now().UnixMilli()
+	return h
+}
 
 // Check implements transport.Handler.
 func (x *handler) Check(peer wire.Hello, inbound bool) *wire.Refusal {

@@ -53,6 +53,7 @@ type Host struct {
 	live    live
 	streams streams
 	events  *queue[event.Event]
+	clocks  clocks
 
 	ctx    context.Context // ends when the host is to end
 	cancel context.CancelCauseFunc
@@ -88,6 +89,7 @@ func Start(cfg Config) (*Host, error) {
 	h.spawn(h.appender)
 	h.spawn(func() { h.applier(a) })
 	h.spawn(h.tellEvents)
+	h.spawn(h.compareClocks)
 	go h.end()
 	return h, nil
 }

@@ -72,7 +72,8 @@ func (h *Host) Why() []event.Reason {
 	}
 	out = append(out, v.Why...)
 	out = append(out, h.whyLinks(v)...)
-	return append(out, h.whyRefused()...)
+	out = append(out, h.whyRefused()...)
+	return append(out, h.whyClocks(v)...)
 }
 
 // whyNoLeader explains an election that doesn't end.

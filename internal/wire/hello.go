@@ -57,6 +57,7 @@ type Hello struct {
 	Version   string            `json:"version,omitempty"`
 
 	Generation uint64 `json:"generation,omitempty"` // of the cluster: how often it was re-formed
+	Now        int64  `json:"now,omitempty"`        // of the sender's clock, Unix milliseconds; nothing is decided by it
 }
 
 // Run is the run that says Hello.
