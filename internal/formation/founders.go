@@ -32,6 +32,7 @@ const (
 	whyRolledBack    = "rolled_back"
 	whyUnreadable    = "state_unreadable"
 	whyPending       = "join_pending"
+	whyRateLimited   = "rate_limited" // a wire.JoinReply's code as well
 	whyRefused       = "join_refused"
 	whyNoCluster     = "no_cluster_found"
 

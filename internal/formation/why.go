@@ -65,6 +65,12 @@ func (f *Former) whyJoining() event.Reason {
 		r.WayOut = "end what the refusal says; this node keeps asking"
 	default:
 		r.Text = fmt.Sprintf("asked cluster %s to join it: %s", id, orElse(f.joining.Reason, "not decided yet"))
+		switch f.joining.Code {
+		case whyRateLimited:
+			r.Code, r.WayOut = whyRateLimited, "nothing to do: it is let in when its turn comes"
+		case "unreachable":
+			r.WayOut = "see that the leader reaches the address, or give another one with --peer-advertise"
+		}
 	}
 	return r
 }

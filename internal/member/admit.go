@@ -68,8 +68,13 @@ func (m *Member) admitAsLeader(j wire.Join, reply func(wire.JoinReply)) {
 		m.addLearner(j, reply)
 		return
 	}
+	if wait := m.rep.Turn(j.Self.Member(cluster.Learner)); wait != nil {
+		reply(wire.JoinReply{Status: wire.JoinPending, Code: wait.Code, Reason: wait.Reason, Leader: m.cfg.Self.NodeID})
+		return
+	}
 	m.dialBack(j.Self, func(why string) {
 		if why != "" {
+			m.rep.LoseTurn(j.Self.NodeID)
 			reply(wire.JoinReply{Status: wire.JoinPending, Code: "unreachable", Reason: why, Leader: m.cfg.Self.NodeID})
 			return
 		}

@@ -17,6 +17,7 @@ type View struct {
 	Membership cluster.Membership // its Outcomes are left out
 	Why        []event.Reason     // the former's or the roster's
 	ImageErr   error              // why no snapshot could be taken
+	Election   cluster.Election   // what it has seen of the votes; members only
 
 	cfg   *Config
 	hints map[cluster.NodeID]string
@@ -71,7 +72,7 @@ func (m *Member) publish() {
 	if m.rep != nil {
 		v.Status = m.rep.Status()
 		v.Status.Cluster, v.Status.ClusterID = m.cfg.Cluster, m.state.ClusterID
-		v.Why = m.rep.Why()
+		v.Why, v.Election = m.rep.Why(), m.rep.Election()
 		v.hints = make(map[cluster.NodeID]string, len(m.hints))
 		for id, a := range m.hints {
 			v.hints[id] = a

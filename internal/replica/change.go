@@ -54,6 +54,13 @@ func (r *Replica) Change(token uint64, c wire.Change) {
 			return
 		}
 	}
+	if m, joins := joinOf(c); joins {
+		if wait := r.Turn(m); wait != nil {
+			r.answer(token, *wait)
+			return
+		}
+		r.LoseTurn(m.ID) // it is being added
+	}
 	if len(q.queue) >= maxChanges {
 		r.answer(token, wire.ChangeReply{Status: wire.ChangePending, Code: "queue_full", Reason: "too many membership changes wait"})
 		return
@@ -111,7 +118,7 @@ func (r *Replica) complete(c wire.Change) (wire.Change, *wire.ChangeReply) {
 		case wire.OpRemove:
 			plan, why := roster.PlanRemove(r.atTurn(), r.policy(), s.Member.ID, s.BelowFloor)
 			if why != nil {
-				return c, r.refusal(why)
+				return c, r.refuses(why)
 			}
 			if have, _ := r.membership.Member(s.Member.ID); have.Role == cluster.Voter {
 				c = r.planned(demoteFirst(plan), c.Why)
@@ -121,7 +128,7 @@ func (r *Replica) complete(c wire.Change) (wire.Change, *wire.ChangeReply) {
 		case wire.OpStandDown:
 			plan, why := roster.PlanStandDown(r.atTurn(), r.policy(), s.Member.ID)
 			if why != nil {
-				return c, r.refusal(why)
+				return c, r.refuses(why)
 			}
 			c.Steps = steps(plan)
 			if h := r.peers.heard[s.Member.ID]; h != nil {
@@ -142,7 +149,7 @@ func (r *Replica) atTurn() roster.Seen {
 	return seen
 }
 
-func (r *Replica) refusal(why *event.Reason) *wire.ChangeReply {
+func (r *Replica) refuses(why *event.Reason) *wire.ChangeReply {
 	text := why.Text
 	if why.WayOut != "" {
 		text += "; " + why.WayOut

@@ -20,8 +20,8 @@ func remove(id cluster.NodeID) wire.Change {
 	return c
 }
 
-// asked is the same change under another request.
-func asked(request string, c wire.Change) wire.Change {
+// as is the same change under another request.
+func as(request string, c wire.Change) wire.Change {
 	c.Request = request
 	return c
 }
@@ -510,11 +510,11 @@ func TestChangesAreBounded(t *testing.T) {
 	l := w.elect(1)
 	w.isolate(1)
 	for i := range maxChanges + 1 { // the first is in flight
-		l.rep.Change(uint64(i), asked(fmt.Sprint(i), remove(3)))
+		l.rep.Change(uint64(i), as(fmt.Sprint(i), remove(3)))
 	}
 	l.drain()
 	for i := range 2 {
-		l.rep.Change(uint64(maxChanges+1+i), asked(fmt.Sprint("more", i), remove(3)))
+		l.rep.Change(uint64(maxChanges+1+i), as(fmt.Sprint("more", i), remove(3)))
 	}
 	l.drain()
 	l.want(maxChanges+2, wire.ChangePending, "queue_full")

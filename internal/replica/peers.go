@@ -16,6 +16,8 @@ import (
 // peers is what a leader watches of the others.
 type peers struct {
 	heard   map[cluster.NodeID]*heard
+	lags    map[cluster.NodeID]*lag   // how they have kept up; see lagging.go
+	waiting []waiter                  // to be let in; in the order in which they asked
 	added   map[cluster.NodeID]uint64 // tick at which this leader added a learner
 	began   uint64                    // tick at which the term began
 	offered uint64                    // tick at which leadership was offered last; 0: never
@@ -40,6 +42,8 @@ type heard struct {
 
 func (p *peers) startTerm(tick uint64) {
 	clear(p.heard)
+	clear(p.lags)
+	p.waiting = nil
 	p.added, p.began = map[cluster.NodeID]uint64{}, tick
 	p.why, p.plan = nil, 0
 }
@@ -86,10 +90,14 @@ func (r *Replica) watchPeers() {
 			continue
 		}
 		if !h.active(r.tick, r.cfg.ElectionTicks) {
-			h.silent = true
+			h.fallSilent(r.peers.lagOf(m.ID), r.tick)
 			continue
 		}
-		h.round(r.tick, r.cfg.ElectionTicks, progress[m.ID].Match, r.last)
+		match, l := progress[m.ID].Match, r.peers.lagOf(m.ID)
+		if h.round(r.tick, r.cfg.ElectionTicks, match, r.last) {
+			l.rounds++
+		}
+		l.measure(measure{r.tick, match, r.last})
 	}
 }
 
@@ -102,16 +110,28 @@ func (r *Replica) watchLeader() {
 	}
 }
 
-func (h *heard) round(tick uint64, electionTicks int, match, last uint64) {
+// fallSilent notes that the peer is not heard any more.
+func (h *heard) fallSilent(l *lag, tick uint64) {
+	if !h.silent {
+		h.silent = true
+		l.falls++
+		l.fell = tick
+	}
+}
+
+// round says whether a round has ended.
+func (h *heard) round(tick uint64, electionTicks int, match, last uint64) (done bool) {
 	switch {
 	case h.target == 0:
 		h.target, h.began = last, tick
 	case match >= h.target:
 		h.caughtUp = tick-h.began < uint64(electionTicks)
 		h.target, h.began = last, tick
+		return true
 	case tick-h.began >= uint64(electionTicks):
 		h.caughtUp = false
 	}
+	return false
 }
 
 func (r *Replica) progress() map[cluster.NodeID]tracker.Progress {

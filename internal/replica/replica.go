@@ -55,6 +55,7 @@ type Replica struct {
 	reads     reads
 	changes   changes
 	peers     peers
+	election  election
 	out       Effects
 	sends     outbox
 }
@@ -87,7 +88,7 @@ func New(cfg Config, log Log, newest *raftpb.Snapshot) (*Replica, error) {
 	}
 	r.proposals.next = cfg.FirstSeq
 	r.reads.next = cfg.FirstSeq
-	r.peers.heard = map[cluster.NodeID]*heard{}
+	r.peers.heard, r.peers.lags = map[cluster.NodeID]*heard{}, map[cluster.NodeID]*lag{}
 	node, err := raft.NewRawNode(&raft.Config{
 		ID:                        uint64(cfg.Self.ID),
 		ElectionTick:              cfg.ElectionTicks,
@@ -194,6 +195,7 @@ func (r *Replica) Step(m *raftpb.Message) {
 		r.out.Forgot = &Forgot{Leader: cluster.NodeID(m.GetFrom()), Acked: m.GetCommit(), Last: r.last}
 		return
 	}
+	r.noteVote(m)
 	r.heard(cluster.NodeID(m.GetFrom()))
 	// An error here means a message that no longer matters: a response of a
 	// peer that is no member, or one to a question of an older term.
@@ -219,7 +221,7 @@ func (r *Replica) FirstElection() {
 func (r *Replica) Unreachable(id cluster.NodeID) {
 	r.raft.ReportUnreachable(uint64(id))
 	if h := r.peers.heard[id]; h != nil {
-		h.silent = true
+		h.fallSilent(r.peers.lagOf(id), r.tick)
 	}
 }
 
@@ -412,6 +414,7 @@ func (r *Replica) appendJob(m *raftpb.Message, mustSync bool) Append {
 	}
 	var out outbox
 	for _, resp := range m.GetResponses() {
+		r.noteAnswer(resp)
 		if resp.GetTo() == uint64(r.cfg.Self.ID) {
 			a.self = append(a.self, resp)
 		} else {
@@ -423,6 +426,7 @@ func (r *Replica) appendJob(m *raftpb.Message, mustSync bool) Append {
 }
 
 func (r *Replica) send(m *raftpb.Message) {
+	r.noteAnswer(m)
 	if m.GetType() == raftpb.MsgSnap {
 		r.out.Snapshots = append(r.out.Snapshots, m)
 		return
@@ -447,6 +451,9 @@ func (r *Replica) follow(rd raft.Ready) {
 		r.termStart = 0
 	} else if was.RaftState != raft.StateLeader || was.GetTerm() != now.GetTerm() {
 		r.startTerm(rd.Entries)
+	}
+	if was.Lead != now.Lead {
+		r.election.noteLeader(now.Lead, r.tick)
 	}
 	if was.Lead == now.Lead && was.GetTerm() == now.GetTerm() {
 		return

@@ -60,6 +60,6 @@ func (r *Replica) Leader() (cluster.NodeID, uint64) {
 	return cluster.NodeID(r.basic.Lead), r.basic.GetTerm()
 }
 
-// Why is what the roster holds back, and for which reason; empty unless this
-// member leads.
-func (r *Replica) Why() []event.Reason { return r.peers.why }
+// Why is who waits to be let in, what the roster holds back, and for which
+// reason; empty unless this member leads.
+func (r *Replica) Why() []event.Reason { return append(r.whyJoinsWait(), r.detailed(r.peers.why)...) }

@@ -147,6 +147,18 @@ func (t *Transport) heard(id cluster.NodeID) {
 	}
 }
 
+// hears notes that something came from a peer.
+func (t *Transport) hears(id cluster.NodeID, now time.Time) {
+	t.mu.Lock()
+	p := t.peers[id]
+	t.mu.Unlock()
+	if p != nil {
+		p.mu.Lock()
+		p.heard = now
+		p.mu.Unlock()
+	}
+}
+
 // serveControl answers one request. The deadline set by welcome still holds
 // for reading it.
 func (t *Transport) serveControl(c *conn, peer wire.Hello) error {
@@ -206,6 +218,7 @@ func (t *Transport) serveMessages(c *conn, peer wire.Hello) error {
 		// The dialler sees by this that what it sends arrives.
 		if now := time.Now(); now.Sub(answered) >= t.cfg.KeepAlive/2 {
 			answered = now
+			t.hears(peer.Self.NodeID, now)
 			if err := out.beat(); err != nil {
 				return fmt.Errorf("answer a keep-alive: %w", err)
 			}

@@ -39,6 +39,8 @@ type peer struct {
 	queue     queue
 	connected bool
 	since     time.Time
+	began     time.Time     // when it became a peer
+	heard     time.Time     // when something came last on a connection that it opened
 	err       error         // of the last attempt or connection; nil while connected
 	refusal   *wire.Refusal // if err is that, by the peer or by this node
 	own       bool          // it is by this node
@@ -48,7 +50,7 @@ type peer struct {
 func newPeer(t *Transport, id cluster.NodeID, addr string) *peer {
 	ctx, cancel := context.WithCancel(t.ctx)
 	return &peer{
-		t: t, id: id, addr: addr, ctx: ctx, cancel: cancel,
+		t: t, id: id, addr: addr, ctx: ctx, cancel: cancel, began: time.Now(),
 		wake: make(chan struct{}, 1), kick: make(chan struct{}, 1),
 	}
 }
@@ -84,7 +86,7 @@ func (p *peer) status() PeerStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := PeerStatus{
-		ID: p.id, Addr: p.addr, Connected: p.connected, Since: p.since,
+		ID: p.id, Addr: p.addr, Connected: p.connected, Since: p.since, Began: p.began, Heard: p.heard,
 		QueueBytes: p.queue.bytes, Dropped: p.queue.dropped, Refusal: p.refusal, OwnRefusal: p.own,
 	}
 	if p.err != nil {

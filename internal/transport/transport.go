@@ -224,6 +224,8 @@ type PeerStatus struct {
 	Addr       string        // as set
 	Connected  bool          // the messages connection that this node dials
 	Since      time.Time     // of the state that Connected tells; zero: never connected
+	Began      time.Time     // when it became a peer
+	Heard      time.Time     // when something came last on the connection that the peer dials, to about half of KeepAlive; zero: never
 	QueueBytes int           // that wait, about
 	Dropped    uint64        // batches dropped since it became a peer
 	Err        string        // why there is no connection to Addr, or why the last one ended; empty while connected

@@ -14,6 +14,7 @@ type Request struct {
 	Commit  *Commit  `json:"commit,omitempty"`
 	Join    *Join    `json:"join,omitempty"`
 	Change  *Change  `json:"change,omitempty"`
+	Reach   *Reach   `json:"reach,omitempty"`
 }
 
 // Response answers a Request; the field of the same name is set, or Nack.
@@ -24,6 +25,7 @@ type Response struct {
 	Commit  *CommitReply `json:"commit,omitempty"`
 	Join    *JoinReply   `json:"join,omitempty"`
 	Change  *ChangeReply `json:"change,omitempty"`
+	Reach   *ReachReply  `json:"reach,omitempty"`
 	Nack    *Nack        `json:"nack,omitempty"`
 }
 
