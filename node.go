@@ -45,8 +45,20 @@ func (n *Node) Status() *cluster.Status { return n.host.Status() }
 func (n *Node) Glance() cluster.Glance { return n.host.Glance() }
 
 // Why says what this node waits for, or why something isn't done; empty when
-// all is as it should be.
-func (n *Node) Why() []event.Reason { return n.host.Why() }
+// all is as it should be. It asks nobody. Of a node that has stopped by itself
+// it says why.
+func (n *Node) Why() []event.Reason {
+	if err := n.Err(); err != nil {
+		return []event.Reason{whyStopped(err)}
+	}
+	return n.host.Why()
+}
+
+// Survey asks all other members, within about a second, what they wait for and
+// whom they reach and hear, and says what shows of it: links that work in one
+// direction alone, members that nobody reaches, votes that are split. In no
+// cluster there is nobody to ask.
+func (n *Node) Survey(ctx context.Context) event.Survey { return n.host.Survey(ctx) }
 
 // Leave gives up this node's membership, for good, and returns once that is
 // applied. The node then stops by itself with ErrRemoved. ErrRefused where the

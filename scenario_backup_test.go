@@ -103,7 +103,7 @@ func restoredWhileAllWereDown(t *testing.T) {
 	if s := n1.Status(); s.Leader != 0 {
 		t.Errorf("n1 and an image of n2 have elected %s", s.Leader)
 	}
-	if why(n1, "no_quorum", "n2") == false {
+	if why(n1, "no_quorum_reachable", "n2") == false {
 		t.Errorf("n1 does not say for whom it waits: %v", n1.Why())
 	}
 	c.Start("n3")

@@ -53,7 +53,7 @@ func TestWhy(t *testing.T) {
 			c.Until(ctx, led+" has nothing to explain", func() bool { return len(c.Member(led).Why()) == 0 })
 			c.Crash(others...)
 			time.Sleep(10 * time.Second)
-			says(t, c, led, "no_quorum", "1 of 3 voters", "2 are needed", others[0], others[1])
+			says(t, c, led, "no_quorum_reachable", "1 of 3 voters", "2 are needed", others[0], others[1])
 			says(t, c, led, "peer_unreachable", others[0])
 			c.Start(others[0])
 			c.Ready(ctx)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 
@@ -130,8 +131,19 @@ func (s *starting) open(dir *datadir.Dir) (host.Config, error) {
 		Disk: member.Disk{Log: log, Snapshots: snapshots, State: dir, Machine: s.machine, Opened: opened},
 	},
 		SnapshotRate: cfg.SnapshotSendBytesPerSecond, MaxCommandBytes: cfg.MaxCommandBytes, Owned: []io.Closer{dir},
-		Network: cfg.Network, Logger: cfg.Logger, OnEvent: cfg.OnEvent,
+		Network: cfg.Network, Logger: cfg.Logger, OnEvent: cfg.OnEvent, Space: space(dir),
 	}, nil
+}
+
+// space looks how much is left on the disk of a data directory.
+func space(dir *datadir.Dir) func() (host.Space, error) {
+	return func() (host.Space, error) {
+		u, err := dir.FS().GetDiskUsage(dir.Path())
+		if err != nil {
+			return host.Space{}, err
+		}
+		return host.Space{Dir: dir.Path(), Free: int64(min(u.AvailBytes, math.MaxInt64)), Total: int64(min(u.TotalBytes, math.MaxInt64))}, nil
+	}
 }
 
 func mode(cfg Config) formation.Mode {

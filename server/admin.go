@@ -46,6 +46,9 @@ type WhyAnswer struct {
 	Leader        string         `json:"leader,omitempty"` // its name
 	LeaderReasons []event.Reason `json:"leader_reasons,omitempty"`
 	LeaderErr     string         `json:"leader_err,omitempty"` // why it could not be asked
+
+	// Survey is what all others say, the leader too, with ?cluster=1.
+	Survey *event.Survey `json:"survey,omitempty"`
 }
 
 // Done is what an admin request answers that did what it was asked to.
@@ -56,23 +59,41 @@ type Done struct {
 }
 
 func (s *Server) serveWhy(w http.ResponseWriter, r *http.Request) {
-	st := s.node.Status()
+	writeJSON(w, http.StatusOK, Explain(r.Context(), s.node, wanted(r, "cluster")))
+}
+
+// Explains is what [Explain] needs of a *muster.Node.
+type Explains interface {
+	Status() *cluster.Status
+	Why() []event.Reason
+	Survey(ctx context.Context) event.Survey
+}
+
+// Explain says what a node waits for; with all, what the other members say as
+// well, which takes up to about a second.
+func Explain(ctx context.Context, n Explains, all bool) WhyAnswer {
+	st := n.Status()
 	out := WhyAnswer{
 		Node: st.Self.Name, ID: st.Self.ID, Cluster: st.Cluster, ClusterID: st.ClusterID,
-		Stage: st.Stage, State: st.State, Reasons: s.node.Why(),
+		Stage: st.Stage, State: st.State, Reasons: n.Why(),
 	}
 	if out.Reasons == nil {
 		out.Reasons = []event.Reason{}
 	}
-	if leader, ok := st.Member(st.Leader); ok && !leads(st) && wanted(r, "cluster") {
-		out.Leader = leader.Name
-		var said WhyAnswer
-		if err := askMember(r.Context(), leader.Member, "/v1/why", &said); err != nil {
-			out.LeaderErr = err.Error()
-		}
-		out.LeaderReasons = said.Reasons
+	if !all {
+		return out
 	}
-	writeJSON(w, http.StatusOK, out)
+	survey := n.Survey(ctx)
+	out.Survey = &survey
+	if leader, ok := st.Member(st.Leader); ok && !leads(st) {
+		out.Leader = leader.Name
+	}
+	for _, m := range survey.Members {
+		if out.Leader != "" && m.ID == st.Leader {
+			out.LeaderReasons, out.LeaderErr = m.Reasons, m.Err
+		}
+	}
+	return out
 }
 
 func (s *Server) serveEvents(w http.ResponseWriter, _ *http.Request) {

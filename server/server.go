@@ -31,6 +31,7 @@ type member interface {
 	LeaveBelowFloor(ctx context.Context) error
 	SetPolicy(ctx context.Context, settings map[string]string, why string) error
 	Plan(ctx context.Context, suppose string) (event.Forecast, error)
+	Survey(ctx context.Context) event.Survey
 	Ready(ctx context.Context) error
 	Stop(ctx context.Context) error
 	Close() error

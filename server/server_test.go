@@ -32,6 +32,7 @@ type fakeNode struct {
 	store  *kv.Store
 	status cluster.Status
 	why    []event.Reason
+	survey event.Survey
 	index  uint64
 	calls  []string
 	opErr  error // of leave, remove, transfer
@@ -83,7 +84,8 @@ func (n *fakeNode) set(f func(st *cluster.Status)) {
 	f(&n.status)
 }
 
-func (n *fakeNode) Why() []event.Reason { return n.why }
+func (n *fakeNode) Why() []event.Reason                 { return n.why }
+func (n *fakeNode) Survey(context.Context) event.Survey { return n.survey }
 func (n *fakeNode) Remove(_ context.Context, id cluster.NodeID) error {
 	return n.call("remove %d", id)
 }

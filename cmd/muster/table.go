@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/musterhq/muster/event"
 )
 
 // table writes rows under a header, in columns as wide as they need to be. A
@@ -57,14 +59,4 @@ func dash(s string) string {
 }
 
 // bytesText is a size for people.
-func bytesText(n int64) string {
-	const unit = 1024
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	v, i := float64(n)/unit, 0
-	for ; v >= unit && i < 4; i++ {
-		v /= unit
-	}
-	return fmt.Sprintf("%.1f %ciB", v, "KMGTP"[i])
-}
+func bytesText(n int64) string { return event.Bytes(n) }

@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
-	"github.com/musterhq/muster/event"
 	"github.com/musterhq/muster/server"
 )
 
@@ -38,41 +35,4 @@ func (a *app) explainNode(ctx context.Context, f *clientFlags, endpoint string) 
 	}
 	printWhy(a.out, endpoint, why)
 	return nil
-}
-
-func printWhy(w io.Writer, endpoint string, why server.WhyAnswer) {
-	who := why.Node
-	if who == "" {
-		who = why.ID.String()
-	}
-	switch {
-	case why.Stage == "removed":
-		fmt.Fprintf(w, "%s at %s was removed from its cluster.\n", who, endpoint)
-	case why.ClusterID.IsZero():
-		fmt.Fprintf(w, "%s at %s is in no cluster yet (it is to be in %q).\n", who, endpoint, why.Cluster)
-	default:
-		fmt.Fprintf(w, "%s at %s is a member of %q (%s), now %s.\n", who, endpoint, why.Cluster, why.ClusterID, why.State)
-	}
-	if len(why.Reasons) == 0 {
-		fmt.Fprintln(w, "It waits for nothing.")
-	} else {
-		printReasons(w, why.Reasons)
-	}
-	switch {
-	case why.LeaderErr != "":
-		fmt.Fprintf(w, "\nThe leader, %s, could not be asked: %s\n", why.Leader, why.LeaderErr)
-	case len(why.LeaderReasons) > 0:
-		fmt.Fprintf(w, "\nThe leader, %s, says:\n", why.Leader)
-		printReasons(w, why.LeaderReasons)
-	}
-}
-
-func printReasons(w io.Writer, reasons []event.Reason) {
-	fmt.Fprintln(w)
-	for _, r := range reasons {
-		fmt.Fprintf(w, "  - %s\n", r.Text)
-		if r.WayOut != "" {
-			fmt.Fprintf(w, "      way out: %s\n", r.WayOut)
-		}
-	}
 }

@@ -30,8 +30,7 @@ func (x *handler) Check(peer wire.Hello, inbound bool) *wire.Refusal {
 		h.call(func() { h.m.Met(peer) })
 	}
 	if r != nil && r.Code != wire.RefusedSelf && !r.Code.Passing() {
-		h.live.refusals.show(peer.Self, r)
-		h.peerRefused(peer.Self.NodeID, peer.Self.PeerAddr, r, false)
+		h.peerRefused(peer.Self.NodeID, peer.Self.Name, peer.Self.PeerAddr, r, false)
 	}
 	return r
 }
@@ -57,13 +56,16 @@ func (x *handler) Refused(id cluster.NodeID, addr string, r *wire.Refusal) {
 	if r.Code.Passing() {
 		return
 	}
-	h.peerRefused(id, addr, r, true)
+	h.peerRefused(id, r.From.Name, addr, r, true)
 	h.call(func() { h.m.Refused(r) })
 }
 
 // Control answers one request of a peer.
 func (x *handler) Control(ctx context.Context, peer wire.Hello, req wire.Request) wire.Response {
 	h := (*Host)(x)
+	if req.Reach != nil {
+		return h.answerReach(peer)
+	}
 	answer := make(chan wire.Response, 1)
 	if h.call(func() { h.m.Control(peer, req, func(r wire.Response) { answer <- r }) }) {
 		select {
@@ -88,14 +90,13 @@ func (h *Host) turned(x transport.Turned) {
 		if host, _, err := net.SplitHostPort(x.Addr); err == nil {
 			x.Addr = host // each attempt comes from another port
 		}
-		h.live.refusals.show(wire.Identity{Name: "somebody", PeerAddr: x.Addr}, x.Refusal)
 	}
-	h.peerRefused(0, x.Addr, x.Refusal, x.ByPeer)
+	h.peerRefused(0, "", x.Addr, x.Refusal, x.ByPeer)
 }
 
 // peerRefused tells of a refusal, once for each change of its reason.
-func (h *Host) peerRefused(id cluster.NodeID, addr string, r *wire.Refusal, byPeer bool) {
-	if h.live.refusals.put(refusalKey{id, addr, byPeer}, r) {
+func (h *Host) peerRefused(id cluster.NodeID, name, addr string, r *wire.Refusal, byPeer bool) {
+	if h.live.refusals.put(refusalKey{id, addr, byPeer}, name, r, time.Now()) {
 		h.emit(event.PeerRefused{Peer: id, Addr: addr, Code: string(r.Code), Reason: r.Reason, ByPeer: byPeer})
 	}
 }

@@ -24,7 +24,8 @@ import (
 type Config struct {
 	member.Config // Log and Machine of its Disk are owned; its Logger is set here
 
-	SnapshotRate    int64 // bytes a second; 0: no limit
+	SnapshotRate    int64                 // bytes a second; 0: no limit
+	Space           func() (Space, error) // of the data directory's disk; nil: not known
 	MaxCommandBytes int
 	Owned           []io.Closer // closed last, in order
 
@@ -52,6 +53,7 @@ type Host struct {
 
 	live    live
 	streams streams
+	disk    diskWatch
 	events  *queue[event.Event]
 	clocks  clocks
 
@@ -71,7 +73,7 @@ func Start(cfg Config) (*Host, error) {
 	}
 	h.cfg.Config.Logger = raftLogger{h.log}
 	h.live.changed = make(chan struct{})
-	h.streams.sending = map[cluster.NodeID]progress{}
+	h.streams.sending, h.streams.failed = map[cluster.NodeID]progress{}, map[cluster.NodeID]failure{}
 	if cfg.SnapshotRate > 0 {
 		h.streams.limit = rate.NewLimiter(rate.Limit(cfg.SnapshotRate), int(min(cfg.SnapshotRate, 1<<20)))
 	}
@@ -90,6 +92,7 @@ func Start(cfg Config) (*Host, error) {
 	h.spawn(func() { h.applier(a) })
 	h.spawn(h.tellEvents)
 	h.spawn(h.compareClocks)
+	h.spawn(h.watchDisk)
 	go h.end()
 	return h, nil
 }

@@ -26,11 +26,8 @@ type streams struct {
 	sending   map[cluster.NodeID]progress
 	receiving *progress
 	from      cluster.NodeID
-}
-
-type progress struct {
-	index     uint64
-	at, total int64
+	failed    map[cluster.NodeID]failure // the last attempt to send; none: it worked
+	refused   *failure                   // the last attempt to receive; nil: it worked
 }
 
 // attempts is how often a cut stream is taken up again before raft is told.
@@ -42,7 +39,7 @@ func (b *body) Stream(to cluster.NodeID, img *snapshot.Image, m *raftpb.Message,
 	h.spawn(func() {
 		err := h.stream(to, img, m)
 		h.emit(event.SnapshotSending{To: to, Index: img.Index, Sent: h.streams.sent(to), Total: img.Size(), Done: err == nil, Err: text(err)})
-		h.streams.ended(to)
+		h.streams.ended(to, img.Index, err)
 		h.call(func() { done(err) })
 	})
 }
@@ -55,7 +52,7 @@ func (h *Host) stream(to cluster.NodeID, img *snapshot.Image, m *raftpb.Message)
 	h.emit(event.SnapshotSending{To: to, Index: img.Index, Total: img.Size()})
 	told := int64(0)
 	opt := snapshot.SendOptions{Limit: h.streams.limit, Message: message, Progress: func(sent, total int64) {
-		h.streams.send(to, progress{img.Index, sent, total})
+		h.streams.send(to, progress{index: img.Index, at: sent, total: total})
 		if total > 0 && sent*10/total > told && sent < total {
 			told = sent * 10 / total
 			h.emit(event.SnapshotSending{To: to, Index: img.Index, Sent: sent, Total: total})
@@ -91,7 +88,7 @@ func (x *handler) Snapshot(ctx context.Context, peer wire.Hello, conn net.Conn) 
 	from := peer.Self.NodeID
 	told, index := int64(-1), uint64(0)
 	opt := snapshot.ReceiveOptions{Progress: func(meta snapshot.Meta, have, total int64) {
-		h.streams.receive(from, &progress{meta.Index, have, total})
+		h.streams.receive(from, progress{index: meta.Index, at: have, total: total})
 		index = meta.Index
 		if tenth := have * 10 / max(total, 1); tenth > told {
 			told = tenth
@@ -99,7 +96,7 @@ func (x *handler) Snapshot(ctx context.Context, peer wire.Hello, conn net.Conn) 
 		}
 	}}
 	img, message, err := h.cfg.Disk.Snapshots.Receive(ctx, conn, opt)
-	p := h.streams.received()
+	p := h.streams.received(from, err)
 	if err != nil {
 		h.emit(event.SnapshotReceiving{From: from, Index: index, Have: p.at, Total: p.total, Err: err.Error()})
 		switch {
@@ -119,7 +116,7 @@ func (x *handler) Snapshot(ctx context.Context, peer wire.Hello, conn net.Conn) 
 func (s *streams) send(to cluster.NodeID, p progress) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sending[to] = p
+	s.sending[to] = p.moved(s.sending[to], time.Now())
 }
 
 func (s *streams) sent(to cluster.NodeID) int64 {
@@ -135,30 +132,39 @@ func (s *streams) to(id cluster.NodeID) (progress, bool) {
 	return p, ok
 }
 
-func (s *streams) ended(to cluster.NodeID) {
+// ended notes what became of an attempt to send.
+func (s *streams) ended(to cluster.NodeID, index uint64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sending, to)
-}
-
-func (s *streams) receive(from cluster.NodeID, p *progress) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.receiving, s.from = p, from
-}
-
-func (s *streams) incoming() (progress, cluster.NodeID, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.receiving == nil {
-		return progress{}, 0, false
+	delete(s.failed, to)
+	var refusal *snapshot.Refusal
+	if err != nil && !(errors.As(err, &refusal) && (refusal.Code == snapshot.RefusedBusy || refusal.Code == snapshot.RefusedStale)) {
+		s.failed[to] = failure{index: index, err: err, when: time.Now()}
 	}
-	return *s.receiving, s.from, true
 }
 
-func (s *streams) received() progress {
+func (s *streams) receive(from cluster.NodeID, p progress) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	was := progress{}
+	if s.receiving != nil && s.from == from {
+		was = *s.receiving
+	}
+	p = p.moved(was, time.Now())
+	s.receiving, s.from = &p, from
+}
+
+// received notes what became of an attempt to receive.
+func (s *streams) received(from cluster.NodeID, err error) progress {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err == nil:
+		s.refused = nil
+	case !errors.Is(err, snapshot.ErrStale) && !errors.Is(err, snapshot.ErrBusy):
+		s.refused = &failure{err: err, when: time.Now(), from: from}
+	}
 	if s.receiving == nil {
 		return progress{}
 	}

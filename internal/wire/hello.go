@@ -144,6 +144,20 @@ func (c RefusalCode) WayOut(member string) string {
 		return "what a directory of before the cluster was re-formed holds beyond the new cluster's is lost to it; keep the directory if that may be worth something, and start the node with an empty one to join as a new member"
 	case RefusedRolledBack:
 		return fmt.Sprintf("stop it if it is a copy; else start %s with an empty data directory: it joins as a new member, and takes the place of the old one", member)
+	case RefusedRemoved:
+		return fmt.Sprintf("stop %s, if it still runs; to come back it needs an empty data directory", member)
+	case RefusedProtocol:
+		return "run releases that speak the same protocol version on both"
+	case RefusedCluster, RefusedClusterID:
+		return "take the address out of the seeds of the one that is wrong there; two clusters are never merged: to move a node over, start it with an empty data directory"
+	case RefusedNotMe, RefusedIncarnation:
+		return fmt.Sprintf("if another node has taken the address of %s over, start %s elsewhere with its data directory; if its data is gone, nothing needs to be done", member, member)
+	case RefusedCopy:
+		return "stop the copy, and start it with an empty data directory"
+	case RefusedUnknown:
+		return fmt.Sprintf("nothing to do, if %s was added just now; else see that it was started with the seeds of this cluster", member)
+	case RefusedBusy:
+		return "nothing to do: it is tried again; if it goes on, see who opens so many connections to the peer port"
 	}
 	return "see that both belong to the same cluster and run the same release"
 }

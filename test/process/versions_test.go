@@ -90,7 +90,7 @@ func TestMixedVersions(t *testing.T) {
 	lone.start()
 	eventually(t, "one that is to join says it, too", func() bool { return strings.Contains(lone.why(), "protocol") })
 	eventually(t, "and so does the member that it asked", func() bool {
-		return strings.Contains(rest[0].why(), "refused_protocol_version") && strings.Contains(rest[0].why(), "n4")
+		return strings.Contains(rest[0].why(), "protocol version") && strings.Contains(rest[0].why(), "n4")
 	})
 	lone.kill()
 

@@ -1,0 +1,112 @@
+package host
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/event"
+	"github.com/musterhq/muster/internal/member"
+	"github.com/musterhq/muster/internal/transport"
+	"github.com/musterhq/muster/internal/wire"
+)
+
+// Why says what the node waits for, and what would end the wait. It asks nobody.
+func (h *Host) Why() []event.Reason {
+	v := h.live.view.Load()
+	var out []event.Reason
+	if !v.InCluster() {
+		out = append(out, v.Why...)
+		return append(out, h.disk.why()...)
+	}
+	own := h.reach(v)
+	if v.Status.Leader == 0 {
+		out = append(out, whyNoLeader(v, own)...)
+	}
+	out = append(out, h.whyStreams(v)...)
+	out = append(out, h.disk.why()...)
+	if v.ImageErr != nil {
+		out = append(out, event.Reason{Code: "snapshot_failed", Text: "no snapshot can be taken: " + v.ImageErr.Error(),
+			WayOut: "mend the cause, it is tried again each second; until then the log grows, and a new member can't catch up"})
+	}
+	out = append(out, v.Why...)
+	out = append(out, h.whyPeers(v, own)...)
+	out = append(out, h.whyRefused(v)...)
+	return append(out, h.whyClocks(v)...)
+}
+
+// reach is whom this node reaches and hears.
+func (h *Host) reach(v *member.View) cluster.Reach {
+	r := cluster.Reach{
+		Self: v.Status.Self.ID, Name: v.Status.Self.Name, Leader: v.Status.Leader, State: v.Status.State,
+		Election: v.Election, Links: []cluster.Link{},
+	}
+	now := time.Now()
+	for _, p := range h.tr.Peers() {
+		l := cluster.Link{Peer: p.ID, Connected: p.Connected, Heard: -1, Err: p.Err, Refused: p.Refusal != nil}
+		from := p.Since
+		if from.IsZero() {
+			from = p.Began
+		}
+		l.For = now.Sub(from).Milliseconds()
+		if !p.Heard.IsZero() {
+			l.Heard = now.Sub(p.Heard).Milliseconds()
+		}
+		r.Links = append(r.Links, l)
+	}
+	return r
+}
+
+// settled is how long a link must have been one-way before that is told, in
+// milliseconds: one end always comes up first.
+const settled = 3000
+
+// whyPeers tells of peers that this node can't reach or doesn't hear, or with
+// which it and they want nothing to do.
+func (h *Host) whyPeers(v *member.View, own cluster.Reach) []event.Reason {
+	var out []event.Reason
+	for _, p := range h.tr.Peers() {
+		l, ok := own.Link(p.ID)
+		if !ok {
+			continue // it has become a peer just now
+		}
+		if r := whyLink(v, p, l); r.Code != "" {
+			r.Peer, r.Addr = p.ID, p.Addr
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func whyLink(v *member.View, p transport.PeerStatus, l cluster.Link) event.Reason {
+	name := v.Name(p.ID)
+	who := fmt.Sprintf("%s at %s", name, p.Addr)
+	switch {
+	case p.Connected && !l.Hears() && l.For >= settled && l.Silence() >= settled:
+		return event.Reason{Code: "one_way_link",
+			Text:   fmt.Sprintf("this node reaches %s, but has heard nothing from it for %s: %s can't connect to this node", who, event.Span(min(l.For, l.Silence())), name),
+			WayOut: fmt.Sprintf("mend the network from %s to %s, where this node listens; `muster why` at %s tells what it meets", name, v.Status.Self.PeerAddr, name)}
+	case p.Connected:
+	case p.Refusal != nil && p.Refusal.Code.TLS():
+		return event.Reason{Code: string(p.Refusal.Code),
+			Text: fmt.Sprintf("no connection to %s: %s", who, p.Refusal.Reason), WayOut: p.Refusal.Code.WayOut(name)}
+	case p.OwnRefusal && p.Refusal.Code == wire.RefusedRolledBack:
+		return event.Reason{Code: "peer_rolled_back",
+			Text: fmt.Sprintf("%s is not trusted: %s", who, p.Refusal.Reason), WayOut: p.Refusal.Code.WayOut(name)}
+	case p.OwnRefusal && !p.Refusal.Code.Passing():
+		return event.Reason{Code: "peer_refused",
+			Text: fmt.Sprintf("this node refuses %s: %s", who, p.Refusal.Reason), WayOut: p.Refusal.Code.WayOut(name)}
+	case p.Refusal != nil && !p.OwnRefusal:
+		return event.Reason{Code: "peer_refuses",
+			Text: fmt.Sprintf("%s refuses this node: %s", who, p.Refusal.Reason), WayOut: p.Refusal.Code.WayOut(name)}
+	case p.Err != "" && l.Hears() && l.For >= settled:
+		return event.Reason{Code: "one_way_link",
+			Text:   fmt.Sprintf("this node hears %s, but has not reached it at %s for %s: %s", name, p.Addr, event.Span(l.For), p.Err),
+			WayOut: fmt.Sprintf("mend the network from this node to %s, or correct the address that %s advertises", p.Addr, name)}
+	case p.Err != "":
+		return event.Reason{Code: "peer_unreachable",
+			Text:   fmt.Sprintf("%s can't be reached for %s: %s", who, event.Span(l.For), p.Err),
+			WayOut: "start it, or mend the network between the two; if it is gone for good: muster remove " + name}
+	}
+	return event.Reason{}
+}

@@ -1,0 +1,34 @@
+package muster
+
+import (
+	"errors"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/musterhq/muster/event"
+	"github.com/musterhq/muster/internal/snapshot"
+)
+
+// whyStopped is why a node has stopped by itself, and what can be done.
+func whyStopped(err error) event.Reason {
+	r := event.Reason{Code: "stopped", Text: "this node has stopped: " + err.Error(),
+		WayOut: "mend the cause, and start it again on its data directory"}
+	switch {
+	case errors.Is(err, ErrRemoved):
+		r.Code = "removed"
+		r.WayOut = "its directory stays as it is and can't be used again: to come back, start with an empty one"
+	case errors.Is(err, ErrRolledBack):
+		r.Code = "rolled_back"
+		r.WayOut = "remove the member from the cluster, and start it with an empty data directory to join as a new one"
+	case errors.Is(err, ErrDisk) && (vfs.IsNoSpaceError(err) || errors.Is(err, snapshot.ErrNoSpace)):
+		r.Code = "disk_full"
+		r.WayOut = "free some space on the disk of its data directory, and start it again: what was acknowledged is there"
+	case errors.Is(err, ErrDisk):
+		r.Code = "disk_failed"
+		r.WayOut = "look at the system's log for the disk's errors. If the disk is sound, start the node again on its directory; else remove the member, and start a new one on another disk"
+	case errors.Is(err, ErrData):
+		r.Code = "data_damaged"
+		r.WayOut = "put the file back from a copy of this very directory, or remove the member and start it with an empty directory"
+	}
+	return r
+}
