@@ -107,12 +107,18 @@ func (h *Host) Transfer(ctx context.Context, to cluster.NodeID) error {
 		l := v.Status.Leader
 		return l != 0 && (l == to || (to == 0 && l != old))
 	}
-	for {
-		if _, err := h.Change(ctx, wire.Change{Steps: []wire.Step{{Op: wire.OpTransfer, Member: cluster.Member{ID: to}}}, Why: "asked for"}); err != nil {
+	for offered := false; ; offered = true {
+		try, cancel := ctx, context.CancelFunc(func() {})
+		if offered { // it may have stopped leading meanwhile
+			try, cancel = context.WithTimeout(ctx, 2*h.electionTimeout())
+		}
+		_, err := h.Change(try, wire.Change{Steps: []wire.Step{{Op: wire.OpTransfer, Member: cluster.Member{ID: to}}}, Why: "asked for"})
+		cancel()
+		if err != nil && !(offered && to == 0 && h.gaveUp(old)) {
 			return err
 		}
-		try, cancel := context.WithTimeout(ctx, 2*h.electionTimeout())
-		err := h.wait(try, moved)
+		try, cancel = context.WithTimeout(ctx, 2*h.electionTimeout())
+		err = h.wait(try, moved)
 		cancel()
 		switch {
 		case err == nil:
