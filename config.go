@@ -78,6 +78,11 @@ type Config struct {
 	// certificates. All members have it, or none.
 	PeerTLS PeerTLS
 
+	// DiskSpace says how much is free for DataDir and how much there is, in
+	// bytes, for Node.Why to warn of. Default: what its file system says, which
+	// knows nothing of a quota.
+	DiskSpace func() (free, total int64, err error)
+
 	// Network carries the traffic between members. Default: TCP. Package
 	// mustertest has one in memory that can be cut.
 	Network Network

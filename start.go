@@ -131,13 +131,17 @@ func (s *starting) open(dir *datadir.Dir) (host.Config, error) {
 		Disk: member.Disk{Log: log, Snapshots: snapshots, State: dir, Machine: s.machine, Opened: opened},
 	},
 		SnapshotRate: cfg.SnapshotSendBytesPerSecond, MaxCommandBytes: cfg.MaxCommandBytes, Owned: []io.Closer{dir},
-		Network: cfg.Network, Logger: cfg.Logger, OnEvent: cfg.OnEvent, Space: space(dir),
+		Network: cfg.Network, Logger: cfg.Logger, OnEvent: cfg.OnEvent, Space: space(cfg, dir),
 	}, nil
 }
 
 // space looks how much is left on the disk of a data directory.
-func space(dir *datadir.Dir) func() (host.Space, error) {
+func space(cfg Config, dir *datadir.Dir) func() (host.Space, error) {
 	return func() (host.Space, error) {
+		if cfg.DiskSpace != nil {
+			free, total, err := cfg.DiskSpace()
+			return host.Space{Dir: dir.Path(), Free: free, Total: total}, err
+		}
 		u, err := dir.FS().GetDiskUsage(dir.Path())
 		if err != nil {
 			return host.Space{}, err

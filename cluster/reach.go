@@ -51,7 +51,7 @@ func (l Link) Silence() int64 {
 // Election is what one member has seen of the votes since it last knew a leader.
 type Election struct {
 	Term       uint64   `json:"term"`
-	Vote       NodeID   `json:"vote,omitempty"` // whom this member voted for in that term; 0: nobody
+	Vote       NodeID   `json:"vote,omitempty"` // whom this member voted for in that term; 0: nobody, or that election is over
 	Leaderless int64    `json:"leaderless_ms"`  // since no leader is known; 0: one is
 	Ballots    []Ballot `json:"ballots"`        // sorted by candidate and voter
 }

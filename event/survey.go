@@ -4,7 +4,7 @@ import "github.com/musterhq/muster/cluster"
 
 // Survey is what the members of a cluster say, as one of them heard it.
 type Survey struct {
-	Members []Witness `json:"members"` // the others; sorted by ID
+	Members []Witness `json:"members"` // the others; sorted by name
 	Reasons []Reason  `json:"reasons"` // what shows when all are heard together
 }
 

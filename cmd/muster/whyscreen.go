@@ -30,14 +30,11 @@ func printWhy(w io.Writer, endpoint string, why server.WhyAnswer) {
 	sections := whySections(why)
 	if len(why.Reasons) == 0 {
 		fmt.Fprintln(w, "It waits for nothing.")
-	} else {
-		if len(sections) > 1 {
-			fmt.Fprintf(w, "\nThis node, %s, says:\n", who)
-		}
-		printReasons(w, sections[0].reasons)
 	}
-	for _, s := range sections[1:] {
-		fmt.Fprintf(w, "\n%s\n", s.title)
+	for _, s := range sections {
+		if len(sections) > 1 || s.title != ownTitle {
+			fmt.Fprintf(w, "\n%s\n", s.title)
+		}
 		printReasons(w, s.reasons)
 	}
 	if silent := notAsked(why); silent != "" {
@@ -51,47 +48,54 @@ type section struct {
 	reasons []event.Reason
 }
 
-// whySections are the screen's parts that say something, this node's own first
-// in any case.
+// ownTitle is left out where there is nothing else.
+const ownTitle = "This node says:"
+
+// whySections are the screen's parts that say something that those before them
+// don't.
 func whySections(why server.WhyAnswer) []section {
-	if why.Survey == nil || len(why.Survey.Members) == 0 {
-		return append([]section{{reasons: why.Reasons}}, leaderSection(why.Leader, why.LeaderReasons, nil)...)
-	}
-	links := why.Survey.Reasons
-	heard := slices.ContainsFunc(why.Survey.Members, func(m event.Witness) bool { return m.Err == "" })
-	if !heard {
-		links = nil // they are but this node's own words
-	}
-	out := []section{{reasons: less(why.ID, why.Reasons, links)}}
-	out = append(out, leaderSection(why.Leader, why.LeaderReasons, links)...)
-	for _, m := range why.Survey.Members {
-		if m.Name == why.Leader {
-			continue
-		}
-		if rest := less(m.ID, m.Reasons, links); len(rest) > 0 {
-			out = append(out, section{m.Name + " says:", rest})
+	var out []section
+	var said, links, none []event.Reason
+	add := func(title string, owner cluster.NodeID, reasons, links []event.Reason) {
+		if rest := less(owner, reasons, links, said); len(rest) > 0 {
+			out = append(out, section{title, rest})
+			said = append(said, rest...)
 		}
 	}
-	if len(links) > 0 {
-		out = append(out, section{"Between the members:", links})
+	var others []event.Witness
+	if s := why.Survey; s != nil {
+		others = s.Members
+		if slices.ContainsFunc(others, func(m event.Witness) bool { return m.Err == "" }) {
+			links = s.Reasons // else they are but this node's own words
+		}
 	}
+	add(ownTitle, why.ID, why.Reasons, links)
+	if why.Leader != "" {
+		add(fmt.Sprintf("The leader, %s, says:", why.Leader), 0, why.LeaderReasons, links)
+	}
+	for _, m := range others {
+		if m.Name != why.Leader {
+			add(m.Name+" says:", m.ID, m.Reasons, links)
+		}
+	}
+	add("Between the members:", 0, links, none)
 	return out
 }
 
-func leaderSection(name string, reasons, links []event.Reason) []section {
-	rest := less(0, reasons, links)
-	if name == "" || len(rest) == 0 {
-		return nil
-	}
-	return []section{{fmt.Sprintf("The leader, %s, says:", name), rest}}
-}
-
-// less leaves out what the survey tells better: one end's view of a link, and
-// peers that the reason of a lost quorum names already.
-func less(owner cluster.NodeID, reasons, links []event.Reason) []event.Reason {
+// less leaves out what was said before, and what the survey tells better: one
+// end's view of a link, and peers that the reason of a lost quorum names already.
+func less(owner cluster.NodeID, reasons, links, said []event.Reason) []event.Reason {
 	named := slices.ContainsFunc(reasons, func(r event.Reason) bool { return r.Code == "no_quorum_reachable" })
 	return slices.DeleteFunc(slices.Clone(reasons), func(r event.Reason) bool {
 		if r.Code == "peer_unreachable" && named {
+			return true
+		}
+		if slices.ContainsFunc(said, func(s event.Reason) bool {
+			return s.Peer != 0 && s.Code == r.Code && s.Peer == r.Peer && s.Text == r.Text
+		}) {
+			return true
+		}
+		if r.Code == "vote_split" && slices.ContainsFunc(links, func(l event.Reason) bool { return l.Code == r.Code }) {
 			return true
 		}
 		return aboutLink(r) && slices.ContainsFunc(links, func(l event.Reason) bool {
@@ -116,7 +120,8 @@ func notAsked(why server.WhyAnswer) string {
 	var parts []string
 	for _, m := range why.Survey.Members {
 		told := slices.ContainsFunc(said, func(r event.Reason) bool {
-			return r.Peer == m.ID && aboutLink(r) || r.Code == "no_quorum_reachable" && strings.Contains(r.Text, m.Name)
+			aboutPeer := aboutLink(r) || strings.HasPrefix(r.Code, "peer_") || r.Code == "other_node_there"
+			return r.Peer == m.ID && aboutPeer || r.Code == "no_quorum_reachable" && strings.Contains(r.Text, m.Name)
 		})
 		if m.Err != "" && !told {
 			parts = append(parts, fmt.Sprintf("%s (%s)", m.Name, m.Err))

@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/musterhq/muster/cluster"
@@ -22,16 +23,16 @@ func wayFrom(from, to cluster.NodeID, seen map[cluster.NodeID]*cluster.Reach) wa
 	var w way
 	if r := seen[from]; r != nil {
 		if l, ok := r.Link(to); ok {
-			if l.Refused {
-				return way{} // that is another story, told by both
-			}
 			w = way{known: true, works: l.Connected, millis: l.For, err: l.Err}
 		}
 	}
 	if r := seen[to]; r != nil {
 		if l, ok := r.Link(from); ok {
-			w.known, w.works = true, l.Hears()
-			w.millis = l.Silence()
+			silence := l.Silence()
+			if w.known && !w.works {
+				silence = min(silence, w.millis) // the sender may have begun just now
+			}
+			w.known, w.works, w.millis = true, l.Hears(), silence
 		}
 	}
 	return w
@@ -48,14 +49,11 @@ type pair struct {
 func whyLinks(v *member.View, seen map[cluster.NodeID]*cluster.Reach) []event.Reason {
 	var pairs []pair
 	bad := map[cluster.NodeID]int{} // links that are down, of members that were not heard
-	ms := v.Membership.Members
+	ms := byName(v.Membership.Members)
 	for i, a := range ms {
 		for _, b := range ms[i+1:] {
 			p := pair{a, b, wayFrom(a.ID, b.ID, seen), wayFrom(b.ID, a.ID, seen)}
-			if !p.there.known && !p.way.known || p.young() {
-				continue
-			}
-			if p.there.works && p.way.works {
+			if p.fine() || p.young() || refuse(a.ID, b.ID, seen) {
 				continue
 			}
 			pairs = append(pairs, p)
@@ -88,6 +86,24 @@ func whyLinks(v *member.View, seen map[cluster.NodeID]*cluster.Reach) []event.Re
 	return out
 }
 
+// fine says that both directions work, as far as is known.
+func (p pair) fine() bool {
+	return (p.there.works || !p.there.known) && (p.way.works || !p.way.known)
+}
+
+// refuse says that one of the two refuses the other: that is another story,
+// which both tell.
+func refuse(a, b cluster.NodeID, seen map[cluster.NodeID]*cluster.Reach) bool {
+	is := func(r *cluster.Reach, peer cluster.NodeID) bool {
+		if r == nil {
+			return false
+		}
+		l, _ := r.Link(peer)
+		return l.Refused
+	}
+	return is(seen[a], b) || is(seen[b], a)
+}
+
 // oneWay says that one direction works and the other is known not to.
 func (p pair) oneWay() bool {
 	return p.there.known && p.way.known && p.there.works != p.way.works
@@ -96,11 +112,13 @@ func (p pair) oneWay() bool {
 // young says that what doesn't work doesn't do so for long: one direction
 // always comes up first.
 func (p pair) young() bool {
-	broken := p.there
-	if p.there.works {
-		broken = p.way
+	switch {
+	case p.there.works || !p.there.known:
+		return p.way.millis < settled
+	case p.way.works || !p.way.known:
+		return p.there.millis < settled
 	}
-	return broken.millis < settled
+	return min(p.there.millis, p.way.millis) < settled
 }
 
 func (p pair) whyOneWay(v *member.View) event.Reason {
@@ -142,6 +160,7 @@ func whyGone(v *member.View, gone cluster.Member, pairs []pair) event.Reason {
 			err = w.err
 		}
 	}
+	slices.Sort(by)
 	return event.Reason{Code: "peer_unreachable", Peer: gone.ID, Addr: v.Addr(gone),
 		Text:   fmt.Sprintf("%s at %s can't be reached by %s for %s%s", gone.Name, v.Addr(gone), strings.Join(by, ", "), event.Span(millis), after(": ", err)),
 		WayOut: "start it, or mend the network to it; if it is gone for good: muster remove " + gone.Name}

@@ -1,13 +1,20 @@
 package host
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/event"
 	"github.com/musterhq/muster/internal/member"
 )
+
+// stuckElection is after how long an election is more than a matter of a
+// moment, in milliseconds.
+const stuckElection = 10_000
 
 // whyNoLeader explains why there is no leader, as far as this member knows.
 func whyNoLeader(v *member.View, own cluster.Reach) []event.Reason {
@@ -26,16 +33,21 @@ func whyNoLeader(v *member.View, own cluster.Reach) []event.Reason {
 			Text:   fmt.Sprintf("%s%d of %d voters can be reached, %d are needed; missing: %s%s", text, up, voters, need, strings.Join(missing, ", "), votes),
 			WayOut: fmt.Sprintf("start %d of the missing members again, with their data directories, or mend the network to them", need-up)}}
 	}
-	out := []event.Reason{{Code: "no_leader",
+	r := event.Reason{Code: "no_leader",
 		Text:   fmt.Sprintf("%san election is under way; %d of %d voters can be reached, %d are needed%s", text, up, voters, need, votes),
-		WayOut: "nothing to do, if it ends within some election timeouts; if it doesn't, `muster why` on the other voters tells whom they vote for and whom they hear"}}
+		WayOut: "nothing to do: it ends within some election timeouts"}
+	if e.Leaderless > stuckElection {
+		r.Text = fmt.Sprintf("%selections come to nothing, though %d of %d voters can be reached and %d are needed%s", text, up, voters, need, votes)
+		r.WayOut = "see whom the other voters vote for and whom they don't hear: their answers have to get back; start the voters that are down, and mend links that work in one direction alone"
+	}
+	out := []event.Reason{r}
 	return append(out, splitReason(votesSeen(e, self.ID), e.Term, voters, v.Name)...)
 }
 
 // countVoters counts the voters and those of them that can be reached, and
 // names the others with the reason.
 func countVoters(v *member.View, own cluster.Reach) (voters, up int, missing []string) {
-	for _, m := range v.Membership.Members {
+	for _, m := range byName(v.Membership.Members) {
 		if m.Role != cluster.Voter {
 			continue
 		}
@@ -46,7 +58,10 @@ func countVoters(v *member.View, own cluster.Reach) (voters, up int, missing []s
 			continue
 		}
 		why := "not connected yet"
-		if l.Err != "" {
+		switch {
+		case l.Refused:
+			why = "refused, see below"
+		case l.Err != "":
 			why = l.Err
 		}
 		missing = append(missing, fmt.Sprintf("%s at %s (for %s: %s)", m.Name, v.Addr(m), event.Span(l.For), why))
@@ -58,14 +73,21 @@ func countVoters(v *member.View, own cluster.Reach) (voters, up int, missing []s
 // nothing is known.
 func votesText(e cluster.Election, self cluster.NodeID, name func(cluster.NodeID) string) string {
 	var parts []string
-	if e.Vote != 0 {
-		who := name(e.Vote)
-		if e.Vote == self {
-			who = "itself"
-		}
-		parts = append(parts, fmt.Sprintf("this node voted for %s in term %d", who, e.Term))
+	if e.Vote == self {
+		parts = append(parts, fmt.Sprintf("this node voted for itself in term %d", e.Term))
+	} else if e.Vote != 0 {
+		parts = append(parts, fmt.Sprintf("this node voted for %s in term %d", name(e.Vote), e.Term))
 	}
-	for _, b := range e.Ballots {
+	ballots := slices.SortedStableFunc(slices.Values(e.Ballots), func(a, b cluster.Ballot) int {
+		return cmp.Or(strings.Compare(name(a.Candidate), name(b.Candidate)), strings.Compare(name(a.Voter), name(b.Voter)))
+	})
+	for _, b := range ballots {
+		overtaken := func(x cluster.Ballot) bool {
+			return b.Poll && !x.Poll && x.Candidate == b.Candidate && x.Voter == b.Voter && x.Term >= b.Term
+		}
+		if slices.ContainsFunc(ballots, overtaken) || b.Granted && !b.Poll && b.Voter == self && b.Candidate == e.Vote {
+			continue // what came of it is told
+		}
 		parts = append(parts, ballotText(b, self, name))
 	}
 	if len(parts) == 0 {
@@ -81,26 +103,28 @@ func ballotText(b cluster.Ballot, self cluster.NodeID, name func(cluster.NodeID)
 		}
 		return name(id)
 	}
-	asks := fmt.Sprintf("%s asked %s for its vote in term %d %s ago", who(b.Candidate), who(b.Voter), b.Term, event.Span(b.Ago))
-	if b.Poll {
-		asks = fmt.Sprintf("%s asked %s %s ago whether it would vote for it", who(b.Candidate), who(b.Voter), event.Span(b.Ago))
+	did := "voted for"
+	switch {
+	case b.Poll && b.Granted:
+		did = "would vote for"
+	case b.Poll:
+		did = "would not vote for"
+	case !b.Granted:
+		did = "did not vote for"
 	}
-	if b.Granted {
-		return asks + ": yes"
-	}
-	return asks + ": no" + refusalText(b)
+	return fmt.Sprintf("%s %s %s in term %d (asked %s ago%s)", who(b.Voter), did, who(b.Candidate), b.Term, event.Span(b.Ago), refusalText(b))
 }
 
 func refusalText(b cluster.Ballot) string {
 	switch b.Why {
 	case cluster.RefusedVoted:
-		return ", it has voted for another"
+		return "; it had voted for another"
 	case cluster.RefusedLogBehind:
-		return ", the log of the one that asks is behind"
+		return "; the log of the one that asks is behind"
 	case cluster.RefusedHearsLeader:
-		return ", it has a leader"
+		return "; it had a leader"
 	case cluster.RefusedOldTerm:
-		return ", that term is over"
+		return "; that term was over"
 	}
 	return ""
 }
@@ -133,7 +157,8 @@ func splitReason(votes map[cluster.NodeID]cluster.NodeID, term uint64, voters in
 	}
 	var parts []string
 	open := voters - len(votes) // who may still vote for any of them
-	for _, c := range sortedKeys(count) {
+	candidates := slices.SortedFunc(maps.Keys(count), func(a, b cluster.NodeID) int { return strings.Compare(name(a), name(b)) })
+	for _, c := range candidates {
 		if count[c]+open > voters/2 {
 			return nil
 		}

@@ -1,10 +1,13 @@
 package host
 
 import (
+	"context"
+	"errors"
 	"slices"
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/internal/transport"
+	"github.com/musterhq/muster/internal/wire"
 )
 
 // Status is what this node knows now.
@@ -17,6 +20,9 @@ func (h *Host) Status() *cluster.Status {
 	select {
 	case <-h.ctx.Done():
 		s.State = "stopped"
+		if errors.Is(context.Cause(h.ctx), ErrRemoved) {
+			s.Stage = string(wire.Removed)
+		}
 	default:
 	}
 	links := map[cluster.NodeID]transport.PeerStatus{}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,11 +41,11 @@ func (h *Host) answerReach(peer wire.Hello) wire.Response {
 func (h *Host) Survey(ctx context.Context) event.Survey {
 	v := h.live.view.Load()
 	out := event.Survey{Members: []event.Witness{}, Reasons: []event.Reason{}}
-	if !v.InCluster() {
+	if !v.InCluster() || h.ctx.Err() != nil {
 		return out
 	}
 	var others []cluster.Member
-	for _, m := range v.Membership.Members {
+	for _, m := range byName(v.Membership.Members) {
 		if m.ID != v.Status.Self.ID {
 			others = append(others, m)
 		}
@@ -55,7 +56,6 @@ func (h *Host) Survey(ctx context.Context) event.Survey {
 		group.Go(func() { out.Members[i] = h.witness(ctx, v.Addr(m), m) })
 	}
 	group.Wait()
-	slices.SortFunc(out.Members, func(a, b event.Witness) int { return cmp.Compare(a.ID, b.ID) })
 	out.Reasons = append(out.Reasons, together(v, h.reach(v), out.Members)...)
 	return out
 }
@@ -124,6 +124,13 @@ func lastTerm(es []cluster.Election) (term uint64) {
 		term = max(term, e.Term)
 	}
 	return term
+}
+
+// byName sorts members as people would.
+func byName(ms []cluster.Member) []cluster.Member {
+	return slices.SortedFunc(slices.Values(ms), func(a, b cluster.Member) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
 }
 
 func sortedKeys[V any](m map[cluster.NodeID]V) []cluster.NodeID {

@@ -2,6 +2,8 @@ package host
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/musterhq/muster/cluster"
@@ -65,7 +67,10 @@ const settled = 3000
 // which it and they want nothing to do.
 func (h *Host) whyPeers(v *member.View, own cluster.Reach) []event.Reason {
 	var out []event.Reason
-	for _, p := range h.tr.Peers() {
+	peers := slices.SortedStableFunc(slices.Values(h.tr.Peers()), func(a, b transport.PeerStatus) int {
+		return strings.Compare(v.Name(a.ID), v.Name(b.ID))
+	})
+	for _, p := range peers {
 		l, ok := own.Link(p.ID)
 		if !ok {
 			continue // it has become a peer just now
@@ -93,6 +98,10 @@ func whyLink(v *member.View, p transport.PeerStatus, l cluster.Link) event.Reaso
 	case p.OwnRefusal && p.Refusal.Code == wire.RefusedRolledBack:
 		return event.Reason{Code: "peer_rolled_back",
 			Text: fmt.Sprintf("%s is not trusted: %s", who, p.Refusal.Reason), WayOut: p.Refusal.Code.WayOut(name)}
+	case p.Refusal != nil && p.Refusal.Code == wire.RefusedNotMe:
+		return event.Reason{Code: "other_node_there",
+			Text:   fmt.Sprintf("another node than %s (%s) answers at its address %s: the disk of %s was emptied, or its address was given to another", name, p.ID, p.Addr, name),
+			WayOut: fmt.Sprintf("if the data of %s is gone: muster remove %s, and the node that is there can join in its place; else start %s again with its data directory", name, p.ID, name)}
 	case p.OwnRefusal && !p.Refusal.Code.Passing():
 		return event.Reason{Code: "peer_refused",
 			Text: fmt.Sprintf("this node refuses %s: %s", who, p.Refusal.Reason), WayOut: p.Refusal.Code.WayOut(name)}

@@ -16,6 +16,7 @@ import (
 // Nothing is decided by it: it is for people.
 type election struct {
 	since   uint64   // tick since which no leader is known
+	decided uint64   // the last term in which there was one
 	ballots []ballot // at most one for each candidate, voter and kind; no more than maxBallots
 	asked   []asked  // requests that raft has not answered yet; at most one for each candidate and kind
 }
@@ -29,7 +30,7 @@ type asked struct {
 	from cluster.NodeID
 	term uint64
 	poll bool
-	why  cluster.VoteRefusal // if it is refused
+	led  bool // this member had a leader then
 }
 
 const (
@@ -49,9 +50,9 @@ func (r *Replica) noteVote(m *raftpb.Message) {
 	poll := m.GetType() == raftpb.MsgPreVote || m.GetType() == raftpb.MsgPreVoteResp
 	switch m.GetType() {
 	case raftpb.MsgVote, raftpb.MsgPreVote:
-		a := asked{from: from, term: m.GetTerm(), poll: poll, why: r.refusal(m)}
+		a := asked{from: from, term: m.GetTerm(), poll: poll, led: r.led()}
 		if r.ignores(m) {
-			r.ballot(cluster.Ballot{Candidate: from, Voter: self, Term: a.term, Poll: poll, Why: a.why})
+			r.ballot(cluster.Ballot{Candidate: from, Voter: self, Term: a.term, Poll: poll, Why: cluster.RefusedHearsLeader})
 			return
 		}
 		e := &r.election
@@ -81,7 +82,7 @@ func (r *Replica) noteAnswer(m *raftpb.Message) {
 	}
 	b := cluster.Ballot{Candidate: to, Voter: r.cfg.Self.ID, Term: e.asked[i].term, Poll: poll, Granted: !m.GetReject()}
 	if m.GetReject() {
-		b.Why = e.asked[i].why
+		b.Why = r.refusal(e.asked[i])
 	}
 	e.asked = slices.Delete(e.asked, i, i+1)
 	r.ballot(b)
@@ -98,15 +99,15 @@ func (r *Replica) led() bool {
 	return r.termStart > 0 || r.basic.Lead != raft.None && r.tick-r.leaderAt < uint64(r.cfg.ElectionTicks)
 }
 
-// refusal is why a request would be refused now, by raft's rules in their order.
-func (r *Replica) refusal(m *raftpb.Message) cluster.VoteRefusal {
-	vote := r.basic.GetVote()
+// refusal is why raft has refused a request, by its rules in their order.
+func (r *Replica) refusal(a asked) cluster.VoteRefusal {
+	vote := cluster.NodeID(r.basic.GetVote())
 	switch {
-	case m.GetTerm() < r.basic.GetTerm():
+	case a.term < r.basic.GetTerm():
 		return cluster.RefusedOldTerm
-	case r.led():
+	case a.led:
 		return cluster.RefusedHearsLeader
-	case m.GetTerm() == r.basic.GetTerm() && vote != raft.None && vote != m.GetFrom():
+	case a.term == r.basic.GetTerm() && vote != 0 && vote != a.from:
 		return cluster.RefusedVoted
 	}
 	return cluster.RefusedLogBehind
@@ -124,16 +125,19 @@ func (r *Replica) ballot(b cluster.Ballot) {
 }
 
 // noteLeader runs when this member follows another leader than before, or none.
-func (e *election) noteLeader(lead, tick uint64) {
+func (e *election) noteLeader(lead, term, tick uint64) {
 	e.since, e.asked = tick, nil
 	if lead != raft.None {
-		e.ballots = nil // that election is over
+		e.ballots, e.decided = nil, term // that election is over
 	}
 }
 
 // Election is what this member has seen of the votes.
 func (r *Replica) Election() cluster.Election {
-	out := cluster.Election{Term: r.basic.GetTerm(), Vote: cluster.NodeID(r.basic.GetVote()), Ballots: []cluster.Ballot{}}
+	out := cluster.Election{Term: r.basic.GetTerm(), Ballots: []cluster.Ballot{}}
+	if out.Term != r.election.decided {
+		out.Vote = cluster.NodeID(r.basic.GetVote())
+	}
 	if r.basic.Lead == raft.None {
 		out.Leaderless = max(1, r.millis(r.tick-r.election.since))
 	}

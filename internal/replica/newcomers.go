@@ -56,7 +56,8 @@ func (r *Replica) Turn(m cluster.Member) *wire.ChangeReply {
 	if newcomers+ahead < maxNewcomers {
 		return nil
 	}
-	reason := fmt.Sprintf("%s, as many as are let in at a time; %d that asked earlier wait before it", catching(newcomers), ahead)
+	reason := fmt.Sprintf("%d newcomers are let in or catch up, as many as do at a time; %d that asked earlier wait before it",
+		max(newcomers, maxNewcomers), ahead-max(0, maxNewcomers-newcomers))
 	return &wire.ChangeReply{Status: wire.ChangePending, Code: "rate_limited", Reason: reason}
 }
 
@@ -147,13 +148,6 @@ func (r *Replica) whyJoinsWait() []event.Reason {
 		joins = fmt.Sprintf("%d joins wait", len(waiting))
 	}
 	return []event.Reason{{Code: "joins_wait",
-		Text:   fmt.Sprintf("%s; %s: %s", catching(newcomers), joins, strings.Join(names, ", ")),
+		Text:   fmt.Sprintf("%d newcomers are let in or catch up, as many as do at a time; %s: %s", max(newcomers, maxNewcomers), joins, strings.Join(names, ", ")),
 		WayOut: fmt.Sprintf("nothing to do: they are let in, %d at a time, as those before them catch up", maxNewcomers)}}
-}
-
-func catching(n int) string {
-	if n == 1 {
-		return "1 newcomer is catching up"
-	}
-	return fmt.Sprintf("%d newcomers are catching up", n)
 }

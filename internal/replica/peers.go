@@ -114,8 +114,7 @@ func (r *Replica) watchLeader() {
 func (h *heard) fallSilent(l *lag, tick uint64) {
 	if !h.silent {
 		h.silent = true
-		l.falls++
-		l.fell = tick
+		l.falls, l.fell, l.n = l.falls+1, tick, 0
 	}
 }
 

@@ -453,7 +453,7 @@ func (r *Replica) follow(rd raft.Ready) {
 		r.startTerm(rd.Entries)
 	}
 	if was.Lead != now.Lead {
-		r.election.noteLeader(now.Lead, r.tick)
+		r.election.noteLeader(now.Lead, now.GetTerm(), r.tick)
 	}
 	if was.Lead == now.Lead && was.GetTerm() == now.GetTerm() {
 		return
