@@ -234,7 +234,7 @@ func (r *Replica) announce() {
 // is 0. It says why not, or nil; whether it works shows in the leader that follows.
 func (r *Replica) Transfer(to cluster.NodeID) *event.Reason {
 	if r.termStart == 0 {
-		return &event.Reason{Code: "not_leader", Text: "this member does not lead"}
+		return &event.Reason{Code: "not_leader", Text: "this member does not lead", WayOut: "ask the leader"}
 	}
 	var best roster.MemberSeen
 	for _, m := range r.seen().Members {
@@ -249,9 +249,9 @@ func (r *Replica) Transfer(to cluster.NodeID) *event.Reason {
 	case to == r.cfg.Self.ID:
 		return nil
 	case best.Member.ID == 0 && to == 0:
-		return &event.Reason{Code: "no_candidate", Text: "no other voter is active"}
+		return &event.Reason{Code: "no_candidate", Text: "no other voter is active", WayOut: "start another voter"}
 	case best.Member.ID == 0:
-		return &event.Reason{Code: "no_candidate", Text: fmt.Sprintf("%s is no active voter", to), Peer: to}
+		return &event.Reason{Code: "no_candidate", Text: fmt.Sprintf("%s is no active voter", to), Peer: to, WayOut: "name a voter that answers"}
 	}
 	r.handOver(best.Member.ID)
 	return nil
