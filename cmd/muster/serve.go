@@ -178,7 +178,11 @@ func (a *app) ended(srv *server.Server) error {
 	if err == nil {
 		return errors.New("the node stopped by itself")
 	}
-	return fmt.Errorf("the node stopped: %w", err)
+	err = fmt.Errorf("the node stopped: %w", err)
+	if why := srv.Why(); errors.Is(err, muster.ErrDisk) && len(why) > 0 {
+		return &hinted{err, "Way out: " + why[0].WayOut}
+	}
+	return err
 }
 
 // stopSignals gives a value for each SIGINT and SIGTERM.

@@ -215,7 +215,7 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("exit %d, want %d", code, exitDisk)
 	}
 	l.end()
-	if s := m.log(); !strings.Contains(s, "no space left") || strings.Contains(s, "goroutine ") {
+	if s := m.log(); !strings.Contains(s, "no space left") || !strings.Contains(s, "Way out: free some space") || strings.Contains(s, "goroutine ") {
 		t.Errorf("it does not say why it stopped, or says too much:\n%s", s)
 	}
 	if err := os.Remove(fill); err != nil {
