@@ -40,6 +40,7 @@ var whyCases = []whyCase{
 	{"link_down", "two members don't reach each other, others do", linkDown},
 	{"no_quorum", "no leader: too few voters can be reached", noQuorum},
 	{"no_leader_votes", "no leader: the votes don't get through a one-way link", noLeaderVotes},
+	{"leader_not_heard", "a member asks for votes, since its leader doesn't get through to it", leaderNotHeard},
 	{"vote_split", "no leader: the votes are split", voteSplit},
 	{"peer_refuses", "a member is refused by identity: at the one that is refused", peerRefuses},
 	{"peer_refused", "the same, at the one that refuses", peerRefused},
@@ -240,6 +241,14 @@ func noLeaderVotes(t *testing.T) server.WhyAnswer {
 	c.Crash("n1")
 	time.Sleep(20 * time.Second)
 	return askFor(t, c, "n3", "no_leader", "one_way_link", "no_quorum_reachable")
+}
+
+func leaderNotHeard(t *testing.T) server.WhyAnswer {
+	wall := newFirewall()
+	c := led(t, mustertest.Options{Config: wall.config})
+	wall.close(c, "n1", "n3")
+	time.Sleep(20 * time.Second)
+	return askFor(t, c, "n3", "leader_not_heard", "one_way_link", "no_leader", "voter_silent")
 }
 
 // voteSplit: two voters campaign at the same moment, sooner or later.

@@ -71,7 +71,7 @@ func whySections(why server.WhyAnswer) []section {
 	}
 	add(ownTitle, why.ID, why.Reasons, links)
 	if why.Leader != "" {
-		add(fmt.Sprintf("The leader, %s, says:", why.Leader), 0, why.LeaderReasons, links)
+		add(fmt.Sprintf("The leader, %s, says:", why.Leader), idOf(why.Leader, others), why.LeaderReasons, links)
 	}
 	for _, m := range others {
 		if m.Name != why.Leader {
@@ -80,6 +80,15 @@ func whySections(why server.WhyAnswer) []section {
 	}
 	add("Between the members:", 0, links, none)
 	return out
+}
+
+func idOf(name string, ms []event.Witness) cluster.NodeID {
+	for _, m := range ms {
+		if m.Name == name {
+			return m.ID
+		}
+	}
+	return 0
 }
 
 // less leaves out what was said before, and what the survey tells better: one

@@ -96,10 +96,35 @@ func together(v *member.View, own cluster.Reach, witnesses []event.Witness) []ev
 			leader = max(leader, w.Reach.Leader)
 		}
 	}
-	out := whyLinks(v, seen)
+	out := append(whyLinks(v, seen), whyUnheard(v, seen)...)
 	if leader == 0 && len(elections) > 1 {
 		voters := len(v.Membership.Voters())
 		out = append(out, splitReason(votesOf(seen), lastTerm(elections), voters, v.Name)...)
+	}
+	return out
+}
+
+// whyUnheard tells of members that know no leader while others have one.
+func whyUnheard(v *member.View, seen map[cluster.NodeID]*cluster.Reach) []event.Reason {
+	var leader cluster.NodeID
+	term := uint64(0)
+	for _, r := range seen {
+		if r.Leader != 0 && r.Election.Term >= term {
+			leader, term = r.Leader, r.Election.Term
+		}
+	}
+	if leader == 0 {
+		return nil
+	}
+	var out []event.Reason
+	for _, m := range byName(v.Membership.Members) {
+		r := seen[m.ID]
+		if r == nil || r.Leader != 0 || r.Election.Leaderless < settled {
+			continue
+		}
+		out = append(out, event.Reason{Code: "leader_not_heard", Peer: m.ID, Addr: v.Addr(m),
+			Text:   fmt.Sprintf("%s leads in term %d, and %s has not heard it for %s", v.Name(leader), term, m.Name, event.Span(r.Election.Leaderless)),
+			WayOut: fmt.Sprintf("mend the network from %s to %s; what it votes for changes nothing while the others hear their leader", v.Name(leader), m.Name)})
 	}
 	return out
 }
