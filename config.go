@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/discovery"
 	"github.com/musterhq/muster/event"
 	"github.com/musterhq/muster/internal/transport"
 )
@@ -49,6 +51,11 @@ type Config struct {
 	// Better it is odd: an even number of founders needs one more of them to
 	// found, and survives no more failures.
 	Expect int
+	// Discovery are sources of more addresses to ask, of which any may be
+	// partial, stale, or this node's own. They need Expect or JoinOnly, or a
+	// node that is to found alone and to be found: with Seeds only, the founders
+	// are that list and nobody else. Each is used by this node only.
+	Discovery []discovery.Provider
 	// Single founds a cluster of one, at once. Others join it.
 	Single bool
 	// JoinOnly never founds.
@@ -148,11 +155,14 @@ func (c Config) withDefaults() Config {
 // Start looks at the data directory, Validate does not.
 func (c Config) Validate() error {
 	faults := c.faults()
-	if !c.Single && len(c.Seeds) == 0 {
+	if c.noWay() {
 		faults = append(faults, errNoWay)
 	}
 	return configError(faults)
 }
+
+// noWay says that nothing in it leads to a cluster.
+func (c Config) noWay() bool { return !c.Single && len(c.Seeds) == 0 && len(c.Discovery) == 0 }
 
 // errNoWay tells how a node may come to a cluster.
 var errNoWay = errors.New(`no way to a cluster was chosen; choose one of
@@ -184,8 +194,14 @@ func (c Config) faults() []error {
 	if c.Single && c.JoinOnly {
 		fault("both Single and JoinOnly: a node either founds or joins; choose one")
 	}
-	if c.JoinOnly && len(c.Seeds) == 0 {
-		fault("JoinOnly without Seeds: name members to ask (--seeds)")
+	if c.JoinOnly && len(c.Seeds) == 0 && len(c.Discovery) == 0 {
+		fault("JoinOnly without Seeds: name members to ask (--seeds), or a Discovery that finds them")
+	}
+	if len(c.Discovery) > 0 && c.Expect == 0 && !c.JoinOnly && !c.Single {
+		fault("Discovery without Expect or JoinOnly: nodes that are found are no fixed list of founders; say how many found together (--expect), or that this node only joins (--join-only)")
+	}
+	if slices.Contains(c.Discovery, nil) {
+		fault("Discovery holds a nil provider")
 	}
 	c.checkExpect(fault)
 	seen := map[string]bool{}
@@ -246,8 +262,8 @@ func (c Config) checkExpect(fault func(string, ...any)) {
 	if c.JoinOnly {
 		fault("both Expect and JoinOnly: a node either founds or joins; choose one")
 	}
-	if len(c.Seeds) == 0 {
-		fault("Expect without Seeds: name at least one other node to ask (--seeds)")
+	if len(c.Seeds) == 0 && len(c.Discovery) == 0 {
+		fault("Expect without Seeds: name at least one other node to ask (--seeds), or a Discovery that finds them")
 	}
 }
 

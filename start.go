@@ -36,7 +36,7 @@ func Start(ctx context.Context, cfg Config, machine statemachine.Machine) (*Node
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	if _, err := os.Stat(cfg.DataDir); errors.Is(err, os.ErrNotExist) && !cfg.Single && len(cfg.Seeds) == 0 {
+	if _, err := os.Stat(cfg.DataDir); errors.Is(err, os.ErrNotExist) && cfg.noWay() {
 		return nil, configError([]error{errNoWay})
 	}
 	if err := ctx.Err(); err != nil {
@@ -82,7 +82,7 @@ func (s *starting) start() (*Node, error) {
 	if _, err := dir.LoadState(&state); err != nil {
 		return nil, err
 	}
-	if (state.Stage == "" || state.Stage == wire.Blank) && !cfg.Single && len(cfg.Seeds) == 0 {
+	if (state.Stage == "" || state.Stage == wire.Blank) && cfg.noWay() {
 		return nil, configError([]error{errNoWay})
 	}
 	hc, err := s.open(dir)
@@ -131,7 +131,7 @@ func (s *starting) open(dir *datadir.Dir) (host.Config, error) {
 		Disk: member.Disk{Log: log, Snapshots: snapshots, State: dir, Machine: s.machine, Opened: opened},
 	},
 		SnapshotRate: cfg.SnapshotSendBytesPerSecond, MaxCommandBytes: cfg.MaxCommandBytes, Owned: []io.Closer{dir},
-		Network: cfg.Network, Logger: cfg.Logger, OnEvent: cfg.OnEvent, Space: space(cfg, dir),
+		Network: cfg.Network, Discovery: cfg.Discovery, Logger: cfg.Logger, OnEvent: cfg.OnEvent, Space: space(cfg, dir),
 	}, nil
 }
 

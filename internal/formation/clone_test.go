@@ -68,7 +68,7 @@ func appendDurable(b []byte, d Durable) []byte {
 
 func appendPeer(b []byte, p *peer) []byte {
 	b = appendString(b, p.addr)
-	b = appendInts(b, bit(p.self), bit(p.live), bit(p.met), bit(p.open), bit(p.probed), bit(p.names), bit(p.refusal != nil))
+	b = appendInts(b, bit(p.self), bit(p.live), bit(p.met), bit(p.open), bit(p.probed), bit(p.names), bit(p.refusal != nil), bit(p.offered))
 	b = appendInts(b, p.wait[:]...)
 	b = append(append(b, p.hello.Self.Incarnation[:]...), p.hello.ClusterID[:]...)
 	b = appendInts(b, p.hello.Protocol, bit(p.hello.Stage == wire.InCluster), bit(p.hello.Stage == wire.Removed))

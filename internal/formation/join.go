@@ -28,11 +28,11 @@ func (f *Former) askToJoin(id cluster.ClusterID) {
 	}})
 }
 
-// unheard says that a seed was asked and nothing came of it yet. It may be in
+// unheard says that an address that it was told of was asked and nothing came of it yet. It may be in
 // another cluster: that is better known before joining than after.
 func (f *Former) unheard() bool {
 	return slices.ContainsFunc(f.peers, func(p peer) bool {
-		return p.seed && !p.met && !p.self && p.refusal == nil && p.err == ""
+		return p.told() && !p.met && !p.self && p.refusal == nil && p.err == ""
 	})
 }
 

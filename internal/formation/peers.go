@@ -21,11 +21,12 @@ const (
 
 // peer is what is known about an address: a seed, or one learned from others.
 type peer struct {
-	addr string
-	seed bool
-	self bool // this node answers there
-	live bool // the newest call was answered
-	met  bool // hello is set
+	addr    string
+	seed    bool
+	offered bool // see Offer
+	self    bool // this node answers there
+	live    bool // the newest call was answered
+	met     bool // hello is set
 
 	hello   wire.Hello            // of the newest answer, kept when the peer falls silent
 	probed  bool                  // a probe was answered with the stage and cluster of hello
@@ -65,15 +66,14 @@ func (f *Former) find(addr string) *peer {
 	return &f.peers[i]
 }
 
-// learn adds an address that a peer told of.
+// learn adds an address that a peer told of, or another source. Pointers to
+// peers are not valid afterwards.
 func (f *Former) learn(addr string) {
-	if addr == "" || addr == f.cfg.Self.PeerAddr || len(f.peers) >= len(f.cfg.Seeds)+maxLearned {
+	if addr == "" || addr == f.cfg.Self.PeerAddr || f.find(addr) != nil || !f.makeRoom() {
 		return
 	}
-	i, ok := slices.BinarySearchFunc(f.peers, addr, compareAddr)
-	if !ok {
-		f.peers = slices.Insert(f.peers, i, peer{addr: addr})
-	}
+	i, _ := slices.BinarySearchFunc(f.peers, addr, compareAddr)
+	f.peers = slices.Insert(f.peers, i, peer{addr: addr})
 }
 
 func compareAddr(p peer, addr string) int { return strings.Compare(p.addr, addr) }
@@ -135,7 +135,7 @@ func (f *Former) probe() {
 }
 
 // wanted says that a node at that address may be needed to found.
-func (f *Former) wanted(p *peer) bool { return p.seed || f.cfg.Mode == Dynamic }
+func (f *Former) wanted(p *peer) bool { return p.told() || f.cfg.Mode == Dynamic }
 
 // wake lets silent nodes be asked at once when a node asks that isn't known to
 // answer: it just came up, and may be one of them.

@@ -114,13 +114,19 @@ func (f *Former) whySeen() []event.Reason {
 
 // whyNobody: told to join, and nobody asked is in a cluster.
 func (f *Former) whyNobody() []event.Reason {
-	reasons := []event.Reason{{Code: whyNoCluster,
-		Text:   fmt.Sprintf("none of %s is in a cluster named %q, and this node was told to join one", list(f.cfg.Seeds), f.cfg.Cluster),
-		WayOut: "start a member of that cluster, or correct the addresses; to found one, start without --join-only"}}
+	told := f.toldOf()
+	r := event.Reason{Code: whyNoCluster,
+		Text:   fmt.Sprintf("none of %s is in a cluster named %q, and this node was told to join one", list(told), f.cfg.Cluster),
+		WayOut: "start a member of that cluster, or correct the addresses; to found one, start without --join-only"}
+	if len(told) == 0 {
+		r.Text = fmt.Sprintf("this node was told to join a cluster named %q, and knows no address to ask", f.cfg.Cluster)
+		r.WayOut = "start a member of that cluster where this node's discovery finds it, or name its address (--seeds)"
+	}
+	reasons := []event.Reason{r}
 	for i := range f.peers {
 		p := &f.peers[i]
 		code := f.unfit(p)
-		if !p.seed || code == "" || code == whySeedsDiffer {
+		if !p.told() || code == "" || code == whySeedsDiffer {
 			continue
 		}
 		reasons = append(reasons, f.explain(problem{code: code, p: p}))

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/discovery"
 	"github.com/musterhq/muster/event"
 	"github.com/musterhq/muster/internal/member"
 	"github.com/musterhq/muster/internal/raftlog"
@@ -29,10 +30,11 @@ type Config struct {
 	MaxCommandBytes int
 	Owned           []io.Closer // closed last, in order
 
-	Network  transport.Network
-	Listener net.Listener // owned
-	Logger   *slog.Logger
-	OnEvent  func(event.Event) // nil: nobody listens
+	Network   transport.Network
+	Listener  net.Listener         // owned
+	Discovery []discovery.Provider // each runs in a goroutine of its own, until the host ends
+	Logger    *slog.Logger
+	OnEvent   func(event.Event) // nil: nobody listens
 }
 
 // Host is one node.
@@ -52,6 +54,7 @@ type Host struct {
 	proposals proposalPool
 
 	live    live
+	sources []*source // of addresses
 	streams streams
 	disk    diskWatch
 	events  *queue[event.Event]
@@ -93,6 +96,7 @@ func Start(cfg Config) (*Host, error) {
 	h.spawn(h.tellEvents)
 	h.spawn(h.compareClocks)
 	h.spawn(h.watchDisk)
+	h.discover()
 	go h.end()
 	return h, nil
 }

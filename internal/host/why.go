@@ -19,6 +19,7 @@ func (h *Host) Why() []event.Reason {
 	var out []event.Reason
 	if !v.InCluster() {
 		out = append(out, v.Why...)
+		out = append(out, h.whySources(v)...)
 		return append(out, h.disk.why()...)
 	}
 	own := h.reach(v)
@@ -32,6 +33,7 @@ func (h *Host) Why() []event.Reason {
 			WayOut: "mend the cause, it is tried again each second; until then the log grows, and a new member can't catch up"})
 	}
 	out = append(out, v.Why...)
+	out = append(out, h.whySources(v)...)
 	out = append(out, h.whyPeers(v, own)...)
 	out = append(out, h.whyRefused(v)...)
 	return append(out, h.whyClocks(v)...)

@@ -68,9 +68,10 @@ type Member struct {
 	ticks   uint64
 	hints   map[cluster.NodeID]string // addresses from Hellos, newer than the membership's
 	met     meetings
-	asking  bool // an announcement of this member's own is on its way
-	seeking bool // a seed is being asked who it is
-	turn    int  // whom to ask next, if there is no leader to ask
+	asking  bool     // an announcement of this member's own is on its way
+	found   []string // addresses that discovery has found, newest first; see Discovered
+	seeking bool     // a seed, or one of those found, is being asked who it is
+	turn    int      // whom to ask next, if there is no leader to ask
 	images  images
 	writing int               // appends at the writer
 	commit  *raftpb.HardState // not written yet, since only its commit index is new

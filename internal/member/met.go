@@ -154,16 +154,17 @@ func (m *Member) forgetRemoved(all cluster.Membership) {
 	}
 }
 
-// seek greets the seeds, each in turn, while no leader is known: others may all
-// be at other addresses than this member knows of, and this member at another
-// than they do. The Hellos are all it takes.
+// seek greets the seeds and what discovery has found, each in turn, while no
+// leader is known: others may all be at other addresses than this member knows
+// of, and this member at another than they do. The Hellos are all it takes.
 func (m *Member) seek() {
-	round, seeds := m.ticks/uint64(m.cfg.ElectionTicks), m.cfg.Seeds
-	if m.view.Status.Leader != 0 || m.seeking || len(seeds) == 0 || m.ticks%uint64(m.cfg.ElectionTicks) != 0 {
+	round, addrs := m.ticks/uint64(m.cfg.ElectionTicks), len(m.cfg.Seeds)+len(m.found)
+	if m.view.Status.Leader != 0 || m.seeking || addrs == 0 || m.ticks%uint64(m.cfg.ElectionTicks) != 0 {
 		return
 	}
+	addr := slices.Concat(m.cfg.Seeds, m.found)[round%uint64(addrs)]
 	m.seeking = true
-	m.call(seeds[round%uint64(len(seeds))], 0, wire.Request{Probe: &wire.Probe{}}, CallPatience, func(wire.Response, wire.Hello, error) { m.seeking = false })
+	m.call(addr, 0, wire.Request{Probe: &wire.Probe{}}, CallPatience, func(wire.Response, wire.Hello, error) { m.seeking = false })
 }
 
 // challenge asks at the address where a member was, when a later run of it has
