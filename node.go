@@ -111,6 +111,22 @@ func (n *Node) Transfer(ctx context.Context, to cluster.NodeID) error {
 // first: for those who have something to end before they stop the node.
 func (n *Node) HandOver(ctx context.Context) { n.host.HandOver(ctx) }
 
+// AbandonGenesis gives up the genesis that this node accepted and that can't be
+// founded any more, because founders of it are gone: see the reasons
+// accepted_genesis_blocks, co_founder_missing and conflict_accepted_genesis of
+// [Node.Why]. gone are those that will never come back, by their names or
+// incarnations. It is durable on return, and fences: this node never takes part
+// in founding by it again. It is to be said at each founder that is left; only
+// then do they found anew.
+//
+// By it the caller vouches that no cluster came of that genesis, or none that
+// is left: if those that are named go on somewhere, there are two clusters.
+// Errors: ErrRefused (a named one answers, one that is silent isn't named, or
+// there is nothing to give up), ErrStopped: it did not happen; ErrUnknownOutcome.
+func (n *Node) AbandonGenesis(ctx context.Context, gone []string) error {
+	return n.host.AbandonGenesis(ctx, gone)
+}
+
 // Stop hands leadership over if this node has it, has a learner that is ready
 // vote in its place, both within ctx, and closes the node. Membership is kept: to
 // stop is not to leave.

@@ -23,6 +23,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /v1/members/{id}/remove", s.serveRemove)
 	mux.HandleFunc("POST /v1/leave", s.serveLeave)
 	mux.HandleFunc("POST /v1/transfer", s.serveTransfer)
+	mux.HandleFunc("POST /v1/abandon-genesis", s.serveAbandon)
 	return mux
 }
 

@@ -32,6 +32,7 @@ type member interface {
 	SetPolicy(ctx context.Context, settings map[string]string, why string) error
 	Plan(ctx context.Context, suppose string) (event.Forecast, error)
 	Survey(ctx context.Context) event.Survey
+	AbandonGenesis(ctx context.Context, gone []string) error
 	Ready(ctx context.Context) error
 	Stop(ctx context.Context) error
 	Close() error

@@ -103,6 +103,10 @@ func (n *fakeNode) Transfer(_ context.Context, id cluster.NodeID) error {
 	return n.call("transfer %d", id)
 }
 func (n *fakeNode) Ready(context.Context) error { return nil }
+func (n *fakeNode) AbandonGenesis(_ context.Context, gone []string) error {
+	return n.call("abandon %s", gone)
+}
+
 func (n *fakeNode) Leave(context.Context) error {
 	if err := n.call("leave"); err != nil {
 		return err
@@ -355,6 +359,7 @@ func TestAdmin(t *testing.T) {
 		{"/v1/transfer", nil, 200, "transfer 0", "a leads in term 3"},
 		{"/v1/transfer", muster.ErrNotLeader, 503, "transfer 0", `"code":"no_leader"`},
 		{"/v1/leave", muster.ErrRefused, 409, "leave", `"code":"refused"`},
+		{"/v1/abandon-genesis?gone=b,c", muster.ErrRefused, 409, "abandon [b c]", `"code":"refused"`},
 	} {
 		r := newRig(t)
 		r.node.opErr = tt.err

@@ -79,7 +79,7 @@ itself, holds keys and values, and speaks the etcd v3 API.
 		a.statusCommand(), a.membersCommand(), a.whyCommand(),
 		a.leaveCommand(), a.removeCommand(), a.transferCommand(),
 		a.planCommand(), a.policyCommand(), a.pauseCommand(), a.resumeCommand(),
-		a.recoverCommand(),
+		a.abandonCommand(), a.recoverCommand(),
 		a.putCommand(), a.getCommand(), a.delCommand(),
 		a.versionCommand(), exitCodesTopic(),
 	)

@@ -81,6 +81,7 @@ func TestWrongUsageExits2AndSaysHow(t *testing.T) {
 		{"status --timeout 0s", "want a positive time"},
 		{"remove", "usage: muster remove ID|NAME"},
 		{"leave --endpoint a:1,b:2", "name one"},
+		{"abandon-genesis", "--gone"},
 		{"demo --members 0", "want 1 to 9"},
 	} {
 		code, _, stderr := runMuster(nil, strings.Fields(tt.line)...)
@@ -120,7 +121,7 @@ func TestExitCodes(t *testing.T) {
 
 func TestUnreachableEndpointSaysWhereAndWhatToDo(t *testing.T) {
 	gone := nobody(t)
-	for _, line := range []string{"status", "members", "why", "leave", "remove x", "transfer", "get k", "put k v", "del k"} {
+	for _, line := range []string{"status", "members", "why", "leave", "abandon-genesis --gone b", "remove x", "transfer", "get k", "put k v", "del k"} {
 		args := append(strings.Fields(line), "--endpoint", gone)
 		code, out, stderr := runMuster(nil, args...)
 		if code != exitFailed || out != "" || !strings.Contains(stderr, "no muster answers at "+gone) || !strings.Contains(stderr, "muster serve") {

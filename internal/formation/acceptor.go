@@ -145,6 +145,8 @@ func (f *Former) mayAccept(r wire.Accept) (code, why string) {
 		return codeName, fmt.Sprintf("this node belongs to a cluster named %q", f.cfg.Cluster)
 	case g.Protocol != wire.Protocol, !g.Has(self):
 		return codeMalformed, "the genesis is of another version, or this node is not among its founders"
+	case f.abandoned(r.Genesis):
+		return codeAbandoned, "an operator has given up that genesis at this node, and it never accepts it again; give it up at the asking node as well"
 	}
 	return "", ""
 }

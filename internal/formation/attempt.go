@@ -216,7 +216,7 @@ func (f *Former) choose() ([]byte, bool) {
 			continue
 		}
 		old, err := wire.DecodeGenesis(raw)
-		if best && err == nil && slices.EqualFunc(old.Founders, t.founders, sameFounder) {
+		if best && err == nil && slices.EqualFunc(old.Founders, t.founders, sameFounder) && !f.abandoned(raw) {
 			continue
 		}
 		if err != nil || !f.replaceable(old) {

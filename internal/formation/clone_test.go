@@ -63,7 +63,11 @@ func appendDurable(b []byte, d Durable) []byte {
 	b = appendString(b, string(d.Stage))
 	b = appendBallot(appendBallot(b, d.Promised), d.Accepted)
 	b = appendString(b, string(d.Genesis))
-	return append(append(b, d.ClusterID[:]...), byte(bit(d.Founded)))
+	b = append(append(b, d.ClusterID[:]...), byte(bit(d.Founded)))
+	for _, id := range d.Abandoned {
+		b = append(b, id[:]...)
+	}
+	return b
 }
 
 func appendPeer(b []byte, p *peer) []byte {

@@ -41,7 +41,7 @@ func (f *Former) provenGenesis() []byte {
 		case !p.in(f.cfg.Cluster):
 		case p.hello.ClusterID == f.acceptedID:
 			return f.d.Genesis
-		case dead && p.names:
+		case dead && p.names && !f.abandoned(p.genesis):
 			return p.genesis
 		}
 	}

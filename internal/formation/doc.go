@@ -49,6 +49,8 @@
 //     [Former.acceptedIsDead]: a minority of its founders is gone from its
 //     address and every other one promises that it wasn't founded; or one of
 //     its founders is in another cluster, so that it can't have been committed.
+//     In any other, an operator has to say at each founder that is left who is
+//     gone for good, see [Former.Abandon].
 //
 // At most one cluster comes out of a seed list, unless the disks of all of its
 // founders are wiped. What that costs: one dead seed holds up the first

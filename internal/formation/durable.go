@@ -18,6 +18,9 @@ type Durable struct {
 	ClusterID cluster.ClusterID `json:"cluster_id"`          // set for members, and kept after removal
 	Founded   bool              `json:"founded,omitempty"`   // a founder; else it joined
 	Tombstone uint64            `json:"tombstone,omitempty"` // wire.Removed: log index of the removal
+	// Abandoned are the clusters of geneses that were given up on an operator's
+	// word, see [Former.Abandon]: they are never accepted again. Not changed in place.
+	Abandoned []cluster.ClusterID `json:"abandoned,omitempty"`
 }
 
 // stage is Stage with the zero value spelt out.

@@ -49,7 +49,7 @@ func (f *Former) explainOpen(x problem) event.Reason {
 	case whyHolder:
 		return x.p.reason(x.code,
 			fmt.Sprintf("%s accepted to found a cluster with others, and this node waits for what comes of it", x.p.who()),
-			"see `muster why` there; if those others are gone for good, start that node with an empty data directory")
+			"see `muster why` there: it says who is missed, and the way out if those are gone for good")
 	case whyCoFounder:
 		return f.explainCoFounder(x)
 	}
@@ -74,7 +74,7 @@ func (f *Former) explainCoFounder(x problem) event.Reason {
 	return event.Reason{Code: x.code, Addr: x.id.PeerAddr, Peer: x.id.NodeID,
 		Text: fmt.Sprintf("this node accepted to found a cluster with %s, and %s (incarnation %s) at %s %s",
 			f.coFounders(), x.id.Name, x.id.Incarnation, x.id.PeerAddr, state),
-		WayOut: "start it again with its data, or another node at its address; if it is gone for good, start this node with an empty data directory"}
+		WayOut: "start it again with its data, or another node at its address; " + f.giveUp([]string{x.id.Name})}
 }
 
 // present names this node and its company; around, if larger, counts more that

@@ -31,6 +31,7 @@ const (
 	whySilent        = "cluster_silent"
 	whyRolledBack    = "rolled_back"
 	whyUnreadable    = "state_unreadable"
+	whyGaveUp        = "abandoned_genesis_exists"
 	whyPending       = "join_pending"
 	whyRateLimited   = "rate_limited" // a wire.JoinReply's code as well
 	whyRefused       = "join_refused"

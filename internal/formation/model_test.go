@@ -21,6 +21,9 @@ type chaos struct {
 	wipes  int   // how many more disks may be wiped
 	alone  *node // cut off; nil: nobody is
 
+	operator func() // says something now and then; nil: there is none
+	spoken   bool   // and was heard
+
 	hunting int  // steps until the hunt ends
 	hunted  bool // it has ended
 	trace   strings.Builder
@@ -83,6 +86,9 @@ func emptyChaos(seed uint64, wipes int) *chaos {
 
 // step does one thing that may happen.
 func (c *chaos) step() {
+	if c.operator != nil && c.r.IntN(6) == 0 {
+		c.operator()
+	}
 	n := c.nodes[c.r.IntN(len(c.nodes))]
 	switch c.r.IntN(20) {
 	case 0, 1, 2, 3:
@@ -183,6 +189,11 @@ func (w *world) allIn() bool {
 // genesis, founded with one that was gone from its founders and came anew.
 func (w *world) excused() bool {
 	for _, n := range w.nodes {
+		for _, id := range n.disk.Abandoned {
+			if _, founded := w.genesis[id]; founded {
+				return true // it was given up here too early, or too late
+			}
+		}
 		g, ok := w.genesis[n.disk.ClusterID]
 		if n.disk.stage() == wire.Accepted {
 			g, ok = must(wire.DecodeGenesis(n.disk.Genesis)), true

@@ -83,6 +83,9 @@ func (f *Former) answered(p *peer, h wire.Hello) {
 	if !p.live {
 		p.state = 0
 	}
+	if p.hello.Stage == wire.Accepted && h.Stage != wire.Accepted {
+		f.blocked = nil // what stood in the way may have been given up
+	}
 	if p.hello.ClusterID != h.ClusterID || p.hello.Self.Incarnation != h.Self.Incarnation {
 		p.probed, p.genesis, p.names, p.sees = false, nil, false, nil
 	}

@@ -33,6 +33,11 @@ func (f *Former) why() []event.Reason {
 		return []event.Reason{{Code: whyUnreadable,
 			Text:   "this node accepted a genesis that it can't read",
 			WayOut: "start the version of muster that wrote this data directory"}}
+	case f.rolledBack() && f.gaveUp() != nil:
+		p := f.gaveUp()
+		return []event.Reason{p.reason(whyGaveUp,
+			fmt.Sprintf("an operator has given up here the genesis of cluster %s, but %s is in it, and it counts this node among its voters", p.hello.ClusterID, p.who()),
+			"start this node with an empty data directory, so that it joins as a new node, and remove the old one from the cluster")}
 	case f.rolledBack():
 		return []event.Reason{{Code: whyRolledBack,
 			Text:   "a cluster has this node as a voter, but this data directory doesn't know of it: it is an old copy",
@@ -106,7 +111,7 @@ func (f *Former) whySeen() []event.Reason {
 			reasons = append(reasons, p.reason(whyOwnGenesis,
 				fmt.Sprintf("%s is in cluster %s, but this node accepted to found %s with %s, which may exist",
 					p.who(), p.hello.ClusterID, f.acceptedID, f.coFounders()),
-				"start one of those nodes with its data; if they are gone for good, start this node with an empty data directory"))
+				"start one of those nodes with its data; if they are gone for good, `muster abandon-genesis` with their names at this node, or an empty data directory for it"))
 		}
 	}
 	return reasons
@@ -185,17 +190,29 @@ func (f *Former) whyAttempt() []event.Reason {
 
 // whyBlocked: a genesis was accepted by a founder that can't give it up.
 func (f *Former) whyBlocked() event.Reason {
-	r := event.Reason{Code: whyBlocked, WayOut: "bring back their data directories; if they never held data, start every seed with an empty one"}
+	r := event.Reason{Code: whyBlocked}
 	if len(f.blocked.genesis.Founders) == 0 {
-		r.Text = "one of the founders accepted a genesis that this version can't read"
+		r.Text, r.WayOut = "one of the founders accepted a genesis that this version can't read", "start the version of muster that wrote it there"
 		return r
 	}
-	var gone []string
+	var gone, words []string
 	for _, i := range missing(f.blocked.genesis.Founders, f.blocked.founders) {
-		gone = append(gone, fmt.Sprintf("%s (incarnation %s)", i.Name, i.Incarnation))
+		gone, words = append(gone, fmt.Sprintf("%s (incarnation %s)", i.Name, i.Incarnation)), append(words, i.Name)
 	}
+	if len(gone) == 0 {
+		r.Text = fmt.Sprintf("%s accepted a genesis that an operator has given up here", list(f.holders()))
+		r.WayOut = "give it up there as well (`muster abandon-genesis`), or start those nodes with empty data directories"
+		return r
+	}
+	r.WayOut = fmt.Sprintf("bring back their data directories; %s", f.giveUp(words))
 	r.Text = fmt.Sprintf("a genesis was accepted with %s, which no longer answer; they may have founded a cluster", strings.Join(gone, ", "))
 	return r
+}
+
+// giveUp is the way out of an accepted genesis where founders are gone for good.
+func (f *Former) giveUp(gone []string) string {
+	return fmt.Sprintf("if they are gone for good, and no cluster came of them: `muster abandon-genesis --gone %s` at each of %s",
+		strings.Join(gone, ","), list(f.holders()))
 }
 
 // coFounders names those with whom this node accepted to found, for people.

@@ -395,20 +395,23 @@ func (w *world) check() string {
 }
 
 // exclude says that there must not be both clusters. Some may be: one founded
-// by a single node on command, one all of whose founders are wiped, and two
-// whose founders met, each with its own and none with another's.
+// by a single node on command, one all of whose founders are wiped or have given
+// it up, and two whose founders met, each with its own and none with another's.
 func (w *world) exclude(x, y cluster.ClusterID) bool {
 	a, b := w.genesis[x], w.genesis[y]
 	switch {
-	case x == y, len(a.Founders) < 2, len(b.Founders) < 2, w.allWiped(x), w.allWiped(y):
+	case x == y, len(a.Founders) < 2, len(b.Founders) < 2, w.over(x), w.over(y):
 		return false
 	}
 	return len(a.Seeds) > 0 || len(b.Seeds) > 0 || slices.ContainsFunc(a.Founders, func(i wire.Identity) bool { return b.Has(i.Incarnation) })
 }
 
-func (w *world) allWiped(id cluster.ClusterID) bool {
+// over says that nobody is left that was in that cluster from the first, or ever
+// could be.
+func (w *world) over(id cluster.ClusterID) bool {
 	for _, x := range w.genesis[id].Founders {
-		if !w.wiped[x.Incarnation] {
+		gaveUp := slices.ContainsFunc(w.nodes, func(n *node) bool { return sameDisk(n.cfg.Self, x) && slices.Contains(n.disk.Abandoned, id) })
+		if !w.wiped[x.Incarnation] && !gaveUp {
 			return false
 		}
 	}
