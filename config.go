@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -25,6 +26,14 @@ type Config struct {
 	DataDir string
 	// Cluster is the cluster's name, a guard against mixing up two. Default "muster".
 	Cluster string
+
+	// PinFile is a second place, outside DataDir and best on another disk, for
+	// the ID of the cluster that this node is in. With it, a node that lost its
+	// disk founds no other cluster, and joins none but that one, until somebody
+	// deletes the file; so no second cluster comes out of the same seeds, even if
+	// the disks of all founders are wiped. It is durable before the node is a
+	// member. Its directory must exist. Default: none.
+	PinFile string
 
 	// PeerListen is where other members connect, host:port. Default 127.0.0.1:2380.
 	PeerListen string
@@ -204,6 +213,9 @@ func (c Config) faults() []error {
 		fault("Discovery holds a nil provider")
 	}
 	c.checkExpect(fault)
+	if c.PinFile != "" && within(c.DataDir, c.PinFile) {
+		fault("PinFile (--pin-file) %q is inside the data directory: it would be lost with it", c.PinFile)
+	}
 	seen := map[string]bool{}
 	for _, s := range c.Seeds {
 		checkAddr(fault, "seed", s, true)
@@ -265,6 +277,14 @@ func (c Config) checkExpect(fault func(string, ...any)) {
 	if len(c.Seeds) == 0 && len(c.Discovery) == 0 {
 		fault("Expect without Seeds: name at least one other node to ask (--seeds), or a Discovery that finds them")
 	}
+}
+
+// within says that a file is below a directory, by their names.
+func within(dir, file string) bool {
+	dir, err1 := filepath.Abs(dir)
+	file, err2 := filepath.Abs(file)
+	rel, err3 := filepath.Rel(dir, file)
+	return err1 == nil && err2 == nil && err3 == nil && filepath.IsLocal(rel)
 }
 
 func unspecified(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }

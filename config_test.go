@@ -31,6 +31,8 @@ func TestExpectIsChecked(t *testing.T) {
 		{muster.Config{Seeds: seeds, Discovery: found}, "Discovery without Expect or JoinOnly"},
 		{muster.Config{Discovery: found}, "Discovery without Expect or JoinOnly"},
 		{muster.Config{Expect: 3, Discovery: []discovery.Provider{nil}}, "nil provider"},
+		{muster.Config{Single: true, PinFile: "e/pin"}, ""},
+		{muster.Config{Single: true, PinFile: "d/pin"}, "inside the data directory"},
 		{muster.Config{Expect: 3, JoinOnly: true, Seeds: seeds}, "both Expect and JoinOnly"},
 	} {
 		c.cfg.Name, c.cfg.DataDir = "a", "d"

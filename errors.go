@@ -8,6 +8,7 @@ import (
 
 	"github.com/musterhq/muster/internal/datadir"
 	"github.com/musterhq/muster/internal/host"
+	"github.com/musterhq/muster/internal/member"
 	"github.com/musterhq/muster/internal/raftlog"
 	"github.com/musterhq/muster/internal/recovery"
 	"github.com/musterhq/muster/internal/snapshot"
@@ -74,8 +75,10 @@ func sorted(err error) error {
 		return err
 	case errors.As(err, &corrupt), errors.Is(err, host.ErrCorrupt), errors.Is(err, snapshot.ErrDamaged), errors.Is(err, snapshot.ErrInvalid),
 		errors.Is(err, datadir.ErrInUse), errors.Is(err, datadir.ErrForeign), errors.Is(err, datadir.ErrOtherNode), errors.Is(err, datadir.ErrDamaged),
-		errors.Is(err, ErrRolledBack), errors.Is(err, ErrOldGeneration), errors.Is(err, recovery.ErrUnfit):
+		errors.Is(err, ErrRolledBack), errors.Is(err, ErrOldGeneration), errors.Is(err, recovery.ErrUnfit), errors.Is(err, member.ErrPin):
 		return fmt.Errorf("%w: %w", ErrData, err)
+	case errors.Is(err, datadir.ErrPinPlace):
+		return fmt.Errorf("%w: %w", ErrConfig, err)
 	case errors.Is(err, raftlog.ErrFailed), errors.Is(err, datadir.ErrFailed), errors.Is(err, snapshot.ErrStorage), errors.Is(err, snapshot.ErrNoSpace), vfs.IsNoSpaceError(err):
 		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}

@@ -116,6 +116,12 @@ func (s *starting) open(dir *datadir.Dir) (host.Config, error) {
 	if err != nil {
 		return host.Config{}, fmt.Errorf("open snapshots: %w", err)
 	}
+	var pin member.PinStore
+	if cfg.PinFile != "" {
+		if pin, err = datadir.OpenPin(dir.FS(), cfg.PinFile); err != nil {
+			return host.Config{}, err
+		}
+	}
 	opened, err := s.machine.Open(dir.MachinePath())
 	if err != nil {
 		return host.Config{}, fmt.Errorf("open state machine: %w", err)
@@ -128,7 +134,7 @@ func (s *starting) open(dir *datadir.Dir) (host.Config, error) {
 		Heartbeat: cfg.HeartbeatInterval, ElectionTicks: int(cfg.ElectionTimeout / cfg.HeartbeatInterval),
 		Policy:           cfg.Policy,
 		SnapshotLogBytes: cfg.SnapshotLogBytes, MaxPendingBytes: cfg.MaxPendingBytes,
-		Disk: member.Disk{Log: log, Snapshots: snapshots, State: dir, Machine: s.machine, Opened: opened},
+		Disk: member.Disk{Log: log, Snapshots: snapshots, State: dir, Pin: pin, Machine: s.machine, Opened: opened},
 	},
 		SnapshotRate: cfg.SnapshotSendBytesPerSecond, MaxCommandBytes: cfg.MaxCommandBytes, Owned: []io.Closer{dir},
 		Network: cfg.Network, Discovery: cfg.Discovery, Logger: cfg.Logger, OnEvent: cfg.OnEvent, Space: space(cfg, dir),

@@ -34,7 +34,7 @@ var exitCodes = []struct {
 	{exitUsage, "wrong usage or configuration"},
 	{exitRemoved, "this node was removed from its cluster, for good; start a new one on an empty directory"},
 	{exitUnknown, "nobody knows: no answer came in time, and it may have happened; look before asking again"},
-	{exitData, "the data directory was refused: damaged, in use, not this node's, an older image or a copy of its disk, or of before the cluster was re-formed; the data in it was not touched"},
+	{exitData, "the data directory was refused: damaged, in use, not this node's, an older image or a copy of its disk, or of before the cluster was re-formed; or the pin was; the data in it was not touched"},
 	{exitDisk, "the disk failed: full, or an I/O error; the node stopped, and what was acknowledged is safe"},
 }
 

@@ -30,6 +30,7 @@ const gcPercent = 400
 // configuration file.
 type serveFlags struct {
 	name, dataDir, cluster, zone string
+	pinFile                      string
 	listen, advertise            string
 	peerListen, peerAdvertise    string
 	seeds                        []string
@@ -45,6 +46,7 @@ type serveFlags struct {
 func (f *serveFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.name, "name", "", "name of the member, unique in the cluster (default: the host name)")
 	set.StringVar(&f.dataDir, "data-dir", "", "the node's own directory; its identity lives and dies with it (default: NAME.muster)")
+	set.StringVar(&f.pinFile, "pin-file", "", "a file outside --data-dir that keeps the cluster's ID, so that a node that lost its disk founds and joins no other (default: none)")
 	set.StringVar(&f.cluster, "cluster", "muster", "name of the cluster, a guard against mixing up two")
 	set.StringVar(&f.listen, "listen", "127.0.0.1:2379", "address to listen on for clients")
 	set.StringVar(&f.advertise, "advertise", "", "--listen as clients reach it (default: what is listened on)")
@@ -83,7 +85,7 @@ func (f *serveFlags) serverConfig(log *slog.Logger) (server.Config, error) {
 		Listen:    f.listen,
 		Advertise: f.advertise,
 		Node: muster.Config{
-			Name: f.name, DataDir: f.dataDir, Cluster: f.cluster, Zone: f.zone,
+			Name: f.name, DataDir: f.dataDir, PinFile: f.pinFile, Cluster: f.cluster, Zone: f.zone,
 			PeerListen: f.peerListen, PeerAdvertise: f.peerAdvertise,
 			Seeds: f.seeds, Expect: f.expect, Single: f.single, JoinOnly: f.joinOnly,
 			HeartbeatInterval: f.heartbeat, ElectionTimeout: f.election,

@@ -24,6 +24,7 @@ const (
 	codeCluster   = "sees_cluster"
 	codeMalformed = "malformed"
 	codeNotMine   = "not_accepted"
+	codePinned    = "pinned"
 )
 
 // promise answers Prepare. What it promises is in the Durable before it is in
@@ -97,6 +98,8 @@ func (f *Former) mayFound() (code, why string) {
 		return codeJoinOnly, "this node was told to join a cluster, never to found one"
 	case f.cfg.Mode == Single:
 		return codeSingle, "this node was told to found a cluster alone"
+	case f.pinned():
+		return codePinned, fmt.Sprintf("this node was in cluster %s, says its pin, and founds no other", f.cfg.Pin)
 	case f.seesCluster():
 		return codeCluster, "this node sees a cluster of that name, and joins it rather than found another"
 	case f.unreadable():

@@ -80,7 +80,7 @@ func appendPeer(b []byte, p *peer) []byte {
 	for _, i := range p.sees {
 		b = append(b, i[:]...)
 	}
-	b = appendString(b, p.hello.Cluster)
+	b = append(appendString(b, p.hello.Cluster), p.hello.Pin[:]...)
 	for _, s := range p.hello.Seeds {
 		b = appendString(b, s)
 	}

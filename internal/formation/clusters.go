@@ -68,11 +68,15 @@ func (f *Former) rolledBack() bool {
 }
 
 // target is the cluster to join: the only one of this name that answers, if
-// nothing that this node accepted stands against it.
+// nothing that this node accepted stands against it; or that of its pin.
 func (f *Former) target() (cluster.ClusterID, bool) {
 	ids := f.clusters()
 	switch {
-	case len(ids) != 1, f.unreadable(), f.rolledBack():
+	case f.unreadable(), f.rolledBack():
+		return cluster.ClusterID{}, false
+	case f.pinned(): // which of two is the right one is known then
+		return f.Pinned(), slices.Contains(ids, f.cfg.Pin)
+	case len(ids) != 1:
 		return cluster.ClusterID{}, false
 	case f.d.Stage == wire.Accepted && !f.acceptedIsDead():
 		return cluster.ClusterID{}, false

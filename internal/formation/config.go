@@ -3,6 +3,7 @@ package formation
 import (
 	"slices"
 
+	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/internal/wire"
 )
 
@@ -48,6 +49,10 @@ type Config struct {
 	// Expect is with how many founders together Dynamic founds, this node
 	// among them; at least 2. Not used by the others.
 	Expect int
+	// Pin is the cluster that this node was in, by a pin outside its data
+	// directory; zero: it has none. See pin.go.
+	Pin     cluster.ClusterID
+	PinPath string // for people
 	// Nonce is 16 random bytes, drawn by the caller at each boot.
 	Nonce []byte
 	// RetryTicks is how often everybody is asked again, in ticks; 0 means 5.

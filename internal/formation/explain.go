@@ -21,6 +21,8 @@ func (f *Former) explain(x problem) event.Reason {
 		return event.Reason{Code: x.code,
 			Text:   fmt.Sprintf("the seeds are %s: a node with seeds doesn't found alone", list(f.cfg.Seeds)),
 			WayOut: "list the addresses of all founders, or say --single to found alone"}
+	case whyPeerPinned:
+		return f.explainPinned(x.p)
 	case whySameNode, whySameName, whySameAddress:
 		return f.explainClash(x)
 	}

@@ -206,12 +206,16 @@ func (f *Former) proceed() {
 		f.found(raw, nil)
 		return
 	}
+	if f.accepted != nil && len(f.accepted.Founders) == 1 {
+		f.found(f.d.Genesis, nil) // its own: it was to found alone, and that needs nobody
+		return
+	}
 	id, joins := f.target()
 	switch {
 	case joins:
 		f.try = nil
 		f.askToJoin(id)
-	case f.seesCluster() || f.unreadable():
+	case f.seesCluster() || f.unreadable() || f.pinned():
 		f.try = nil
 	case f.cfg.Mode == Single:
 		f.foundAlone()

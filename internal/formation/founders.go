@@ -32,6 +32,9 @@ const (
 	whyRolledBack    = "rolled_back"
 	whyUnreadable    = "state_unreadable"
 	whyGaveUp        = "abandoned_genesis_exists"
+	whyPinned        = "pinned"
+	whyPinOther      = "pin_names_another_cluster"
+	whyPeerPinned    = "seed_pinned"
 	whyPending       = "join_pending"
 	whyRateLimited   = "rate_limited" // a wire.JoinReply's code as well
 	whyRefused       = "join_refused"
@@ -131,6 +134,8 @@ func (f *Former) unfit(p *peer) string {
 		return whyNameDiffers
 	case p.hello.Stage == wire.Removed:
 		return whyRemoved
+	case !p.hello.Pin.IsZero():
+		return whyPeerPinned
 	case f.cfg.Mode == Dynamic:
 		return f.unfitOpen(p)
 	case !sameSet(f.cfg.Seeds, p.hello.Seeds):

@@ -189,6 +189,9 @@ func (w *world) allIn() bool {
 // genesis, founded with one that was gone from its founders and came anew.
 func (w *world) excused() bool {
 	for _, n := range w.nodes {
+		if n.f != nil && n.f.pinned() {
+			return true // it waits for a cluster that may be gone
+		}
 		for _, id := range n.disk.Abandoned {
 			if _, founded := w.genesis[id]; founded {
 				return true // it was given up here too early, or too late

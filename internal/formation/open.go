@@ -46,7 +46,7 @@ func (f *Former) disturbances() []problem {
 		case p.self:
 		case !p.met && p.refusal == nil && p.err == "":
 			problems = append(problems, problem{code: whyUnheard, p: p})
-		case code == whyExpectDiffers:
+		case code == whyExpectDiffers, code == whyPeerPinned:
 			problems = append(problems, problem{code: code, p: p})
 		}
 	}
@@ -182,6 +182,9 @@ func (f *Former) mayPromiseOpen(founders []wire.Identity) (code, why string) {
 	}
 	if k := slices.IndexFunc(f.peers, func(p peer) bool { return f.unfit(&p) == whyExpectDiffers }); k >= 0 {
 		return codeExpect, f.explainExpect(problem{code: whyExpectDiffers, p: &f.peers[k]}).Text
+	}
+	if k := slices.IndexFunc(f.peers, func(p peer) bool { return f.unfit(&p) == whyPeerPinned }); k >= 0 {
+		return codePinned, f.explainPinned(&f.peers[k]).Text
 	}
 	if p := holder(company); p != nil {
 		return codeHeld, fmt.Sprintf("%s accepted to found with others", p.who())

@@ -44,6 +44,8 @@ func (f *Former) why() []event.Reason {
 			WayOut: "start it with an empty data directory, so that it joins as a new node, and remove the old one from the cluster"}}
 	case joins:
 		return []event.Reason{f.whyJoining()}
+	case f.pinned():
+		return f.whyPinned()
 	case len(f.clusters()) > 1:
 		return []event.Reason{f.whyTwoClusters()}
 	case f.seesCluster():

@@ -22,9 +22,11 @@ type world struct {
 	accepts  map[acceptance]bool                // all that were ever accepted
 	real     map[cluster.ClusterID]bool         // had a majority of founders at one moment
 	wiped    map[cluster.Incarnation]bool
+	pins     map[string]cluster.ClusterID // by host, outside the disks; nil: there are none
 
 	// crash, if set, is asked when a node has effects to carry out: 1 crashes
-	// it before the save, 2 after it, before anything leaves.
+	// it before the save, 2 after it, before anything leaves, 3 before the save
+	// and after the pin.
 	crash func(*node) int
 	// forget and sameDisk are bugs planted in the world around the code.
 	forget   func(Durable) bool // this save is not made
@@ -115,6 +117,9 @@ func (n *node) hello() wire.Hello {
 		Protocol: wire.Protocol, Cluster: n.cfg.Cluster, ClusterID: n.disk.ClusterID,
 		Self: n.cfg.Self, Stage: n.disk.stage(), Seeds: sortedSet(n.cfg.Seeds),
 	}
+	if n.f != nil {
+		h.Pin = n.f.Pinned()
+	}
 	if n.cfg.Mode != Static {
 		h.Seeds = nil
 	}
@@ -132,6 +137,7 @@ func (w *world) start(n *node) {
 	n.boot++
 	n.cfg.Nonce = fmt.Appendf(nil, "%s-%d", n.host, n.boot)
 	if !n.member() {
+		n.cfg.Pin = w.pins[n.host]
 		n.f = New(n.cfg, n.disk)
 		w.drain(n)
 	}
@@ -169,6 +175,14 @@ func (w *world) drain(n *node) []Reply {
 	if fate == 1 {
 		w.stop(n)
 		return nil
+	}
+	if e.Save != nil && w.pins != nil && e.Save.Stage == wire.InCluster {
+		w.pins[n.host] = e.Save.ClusterID
+		if fate == 3 {
+			w.logf("%s: crashes with its pin for %s", n.host, e.Save.ClusterID)
+			w.stop(n)
+			return nil
+		}
 	}
 	if e.Save != nil {
 		w.save(n, *e.Save)
@@ -396,11 +410,14 @@ func (w *world) check() string {
 
 // exclude says that there must not be both clusters. Some may be: one founded
 // by a single node on command, one all of whose founders are wiped or have given
-// it up, and two whose founders met, each with its own and none with another's.
+// it up (not so with pins), and two whose founders met, each with its own and none
+// with another's.
 func (w *world) exclude(x, y cluster.ClusterID) bool {
 	a, b := w.genesis[x], w.genesis[y]
 	switch {
-	case x == y, len(a.Founders) < 2, len(b.Founders) < 2, w.over(x), w.over(y):
+	case x == y, len(a.Founders) < 2, len(b.Founders) < 2:
+		return false
+	case w.pins == nil && (w.over(x) || w.over(y)):
 		return false
 	}
 	return len(a.Seeds) > 0 || len(b.Seeds) > 0 || slices.ContainsFunc(a.Founders, func(i wire.Identity) bool { return b.Has(i.Incarnation) })

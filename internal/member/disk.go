@@ -19,6 +19,7 @@ type Disk struct {
 	Log       *raftlog.Log
 	Snapshots *snapshot.Store
 	State     StateStore
+	Pin       PinStore // nil: there is none
 	Machine   statemachine.Machine
 	Opened    uint64 // what Machine.Open returned
 }
@@ -63,7 +64,7 @@ func (m *Member) load() error {
 		return err
 	}
 	m.met.saved, m.met.known = peers.Met, acquainted(peers.Met)
-	return nil
+	return m.loadPin()
 }
 
 // save makes the state durable; false ends the member.

@@ -24,6 +24,9 @@ func (m *Member) driveForming() {
 				return
 			}
 		}
+		if eff.Outcome != nil && !m.pinDown(next) {
+			return
+		}
 		if !m.save(next) {
 			return
 		}

@@ -17,6 +17,7 @@ func (v *View) Hello() wire.Hello {
 	}
 	if h.Stage == wire.Blank || h.Stage == wire.Promised || h.Stage == wire.Accepted {
 		h.ClusterID = cluster.ClusterID{}
+		h.Pin = v.pinned
 		switch v.cfg.Mode { // others than founders have nothing to compare
 		case formation.Static:
 			h.Seeds = v.cfg.Seeds

@@ -23,6 +23,9 @@ var (
 	// says what, and the way out.
 	ErrCorrupt = errors.New("data directory damaged")
 
+	// ErrPin: the pin contradicts the data directory or the configuration.
+	ErrPin = errors.New("pin refused")
+
 	// ErrRolledBack: the others know better what this node has done than its disk.
 	ErrRolledBack = errors.New("the cluster does not trust this disk any more")
 
@@ -60,6 +63,7 @@ type Member struct {
 	body Body
 
 	state   State // as saved last
+	pin     Pin   // as saved last; zero: none
 	former  *formation.Former
 	rep     *replica.Replica
 	asked   map[uint64]func(wire.ChangeReply) // waiting changes by token
@@ -107,7 +111,7 @@ func New(cfg Config, body Body) (*Member, error) {
 	} else {
 		m.former = formation.New(formation.Config{
 			Self: cfg.Self, Cluster: cfg.Cluster, Mode: cfg.Mode, Seeds: cfg.Seeds,
-			Expect: cfg.Expect, Nonce: cfg.Nonce, TickMillis: int(cfg.Heartbeat.Milliseconds()),
+			Expect: cfg.Expect, Pin: m.pin.ClusterID, PinPath: m.pinPath(), Nonce: cfg.Nonce, TickMillis: int(cfg.Heartbeat.Milliseconds()),
 		}, m.state.Durable)
 	}
 	m.publish()

@@ -89,10 +89,16 @@ func bootStill(t *testing.T, fs *crashfs.FS, imageBytes int64) (*still, error) {
 	s.machine = &counter{s: s}
 	s.writer = &Writer{Log: log, Send: s.Send, Restore: s.restore}
 	s.applier = &Applier{Self: self.NodeID, Machine: s.machine, Snapshots: store, Take: func(uint64) Waiter { return nil }}
+	var pin PinStore
+	if _, err := fs.Stat("/pins"); err == nil {
+		if pin, err = datadir.OpenPin(fs, "/pins/a"); err != nil {
+			return nil, err
+		}
+	}
 	s.m, err = New(Config{
 		Self: self, Epoch: 1, Cluster: "test", Mode: formation.Single, Nonce: make([]byte, 16),
 		Heartbeat: 100 * time.Millisecond, ElectionTicks: 10, SnapshotLogBytes: imageBytes, MaxPendingBytes: 1 << 20,
-		Disk:   Disk{Log: log, Snapshots: store, State: dir, Machine: s.machine},
+		Disk:   Disk{Log: log, Snapshots: store, State: dir, Pin: pin, Machine: s.machine},
 		Logger: &raft.DefaultLogger{Logger: quietLog},
 	}, s)
 	return s, err

@@ -19,9 +19,10 @@ type View struct {
 	ImageErr   error              // why no snapshot could be taken
 	Election   cluster.Election   // what it has seen of the votes; members only
 
-	cfg   *Config
-	hints map[cluster.NodeID]string
-	known acquaintances
+	cfg    *Config
+	pinned cluster.ClusterID // see formation.Former.Pinned
+	hints  map[cluster.NodeID]string
+	known  acquaintances
 }
 
 // run is this node's own.
@@ -67,7 +68,7 @@ func (m *Member) publish() {
 	v.Membership.Outcomes = nil
 	if m.former != nil {
 		v.Stage = m.former.Stage()
-		v.Why = m.former.Why()
+		v.Why, v.pinned = m.former.Why(), m.former.Pinned()
 	}
 	if m.rep != nil {
 		v.Status = m.rep.Status()

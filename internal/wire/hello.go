@@ -58,6 +58,8 @@ type Hello struct {
 
 	Generation uint64 `json:"generation,omitempty"` // of the cluster: how often it was re-formed
 	Now        int64  `json:"now,omitempty"`        // of the sender's clock, Unix milliseconds; nothing is decided by it
+	// Pin is the cluster that a node was in which lost its disk and not its pin.
+	Pin cluster.ClusterID `json:"pin,omitzero"`
 }
 
 // Run is the run that says Hello.
