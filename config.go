@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/musterhq/muster/cluster"
@@ -99,6 +100,14 @@ type Config struct {
 	// knows nothing of a quota.
 	DiskSpace func() (free, total int64, err error)
 
+	// JoinToken, if set, is asked of every node that speaks to this one, and
+	// proven to it: nodes with another or none neither join nor found with it,
+	// nor are they heard as members. It is at least 16 bytes long; make it random.
+	// With several lines the first is shown and each is taken, so that it can be
+	// replaced on one member after the other. It never leaves the node, nor is it
+	// logged. It says who may come in; that nobody listens or meddles, PeerTLS does.
+	JoinToken string
+
 	// Network carries the traffic between members. Default: TCP. Package
 	// mustertest has one in memory that can be cut.
 	Network Network
@@ -121,6 +130,16 @@ type PeerTLS struct{ CertFile, KeyFile, CAFile string }
 type Network interface {
 	Listen(addr string) (net.Listener, error)
 	Dial(ctx context.Context, addr string) (net.Conn, error)
+}
+
+// tokens are the lines of JoinToken.
+func (c Config) tokens() (out [][]byte) {
+	for _, line := range strings.Split(c.JoinToken, "\n") {
+		if line = strings.TrimSpace(line); line != "" {
+			out = append(out, []byte(line))
+		}
+	}
+	return out
 }
 
 // withDefaults is a copy of c with every default filled in.
@@ -249,6 +268,14 @@ func (c Config) faults() []error {
 	if tls := c.PeerTLS; tls != (PeerTLS{}) && (tls.CertFile == "" || tls.KeyFile == "" || tls.CAFile == "") {
 		fault("PeerTLS (--peer-tls-cert, --peer-tls-key, --peer-tls-ca): give all three files, or none")
 	}
+	for i, token := range c.tokens() {
+		if len(token) < minToken {
+			fault("JoinToken (--join-token-file): line %d has %d bytes; a token has at least %d, chosen at random", i+1, len(token), minToken)
+		}
+	}
+	if c.JoinToken != "" && len(c.tokens()) == 0 {
+		fault("JoinToken (--join-token-file) is blank")
+	}
 	if c.MaxCommandBytes < 1 || c.MaxCommandBytes > 32<<20 {
 		fault("maximum command size %d: want 1 byte to 32 MiB", c.MaxCommandBytes)
 	}
@@ -286,6 +313,10 @@ func within(dir, file string) bool {
 	rel, err3 := filepath.Rel(dir, file)
 	return err1 == nil && err2 == nil && err3 == nil && filepath.IsLocal(rel)
 }
+
+// minToken is how long a token is at least, in bytes: whoever reads the traffic
+// can try tokens at leisure.
+const minToken = 16
 
 func unspecified(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
 

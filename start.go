@@ -130,7 +130,7 @@ func (s *starting) open(dir *datadir.Dir) (host.Config, error) {
 	nonce := make([]byte, 16)
 	_, _ = rand.Read(nonce) // never fails: crypto/rand ends the program instead
 	return host.Config{Config: member.Config{
-		Epoch: dir.Identity().Epoch, Boots: dir.Identity().Boots, Cluster: cfg.Cluster, Mode: mode(cfg), Seeds: cfg.Seeds, Expect: cfg.Expect, Nonce: nonce, Version: Version,
+		Epoch: dir.Identity().Epoch, Boots: dir.Identity().Boots, Cluster: cfg.Cluster, Mode: mode(cfg), Seeds: cfg.Seeds, Expect: cfg.Expect, Nonce: nonce, Version: Version, Tokens: cfg.tokens(),
 		Heartbeat: cfg.HeartbeatInterval, ElectionTicks: int(cfg.ElectionTimeout / cfg.HeartbeatInterval),
 		Policy:           cfg.Policy,
 		SnapshotLogBytes: cfg.SnapshotLogBytes, MaxPendingBytes: cfg.MaxPendingBytes,

@@ -41,6 +41,7 @@ type serveFlags struct {
 	logLevel, logFormat          string
 	config                       string
 	peerTLS                      muster.PeerTLS
+	joinTokenFile                string
 }
 
 func (f *serveFlags) register(set *pflag.FlagSet) {
@@ -66,6 +67,7 @@ func (f *serveFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.peerTLS.CertFile, "peer-tls-cert", "", "certificate (PEM) that this member shows to others; with it members speak TLS")
 	set.StringVar(&f.peerTLS.KeyFile, "peer-tls-key", "", "key (PEM) of --peer-tls-cert")
 	set.StringVar(&f.peerTLS.CAFile, "peer-tls-ca", "", "certificate (PEM) of the authority that signs the members' certificates, and nothing else")
+	set.StringVar(&f.joinTokenFile, "join-token-file", "", "file with the token that all nodes of the cluster must have; of several lines the first is shown, and each is taken")
 	set.StringVar(&f.config, "config", "", "YAML file whose keys are these flags, without the dashes in front")
 }
 
@@ -81,6 +83,10 @@ func (f *serveFlags) serverConfig(log *slog.Logger) (server.Config, error) {
 	if f.dataDir == "" {
 		f.dataDir = f.name + ".muster"
 	}
+	token, err := f.joinToken()
+	if err != nil {
+		return server.Config{}, err
+	}
 	return server.Config{
 		Listen:    f.listen,
 		Advertise: f.advertise,
@@ -90,10 +96,25 @@ func (f *serveFlags) serverConfig(log *slog.Logger) (server.Config, error) {
 			Seeds: f.seeds, Expect: f.expect, Single: f.single, JoinOnly: f.joinOnly,
 			HeartbeatInterval: f.heartbeat, ElectionTimeout: f.election,
 			SnapshotLogBytes: f.snapshotLog, SnapshotSendBytesPerSecond: f.snapshotRate,
-			PeerTLS: f.peerTLS,
-			Logger:  log,
+			PeerTLS: f.peerTLS, JoinToken: token,
+			Logger: log,
 		},
 	}, nil
+}
+
+// joinToken reads the file. An empty one is a mistake, and not no token.
+func (f *serveFlags) joinToken() (string, error) {
+	if f.joinTokenFile == "" {
+		return "", nil
+	}
+	b, err := os.ReadFile(f.joinTokenFile)
+	if err != nil {
+		return "", usage("--join-token-file: %v", err)
+	}
+	if len(b) == 0 {
+		return "", usage("--join-token-file: %s is empty", f.joinTokenFile)
+	}
+	return string(b), nil
 }
 
 func (a *app) serveCommand() *cobra.Command {

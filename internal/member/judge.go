@@ -25,6 +25,9 @@ func (v *View) Hello() wire.Hello {
 			h.Expect = v.cfg.Expect
 		}
 	}
+	if len(v.cfg.Tokens) > 0 {
+		h.Token = h.Proof(v.cfg.Tokens[0])
+	}
 	return h
 }
 
@@ -44,6 +47,10 @@ func (v *View) judge(peer wire.Hello, inbound bool) (wire.RefusalCode, string, u
 	case peer.Protocol != wire.Protocol:
 		return wire.RefusedProtocol, fmt.Sprintf("it is release %s and speaks protocol version %d, this node is release %s and speaks version %d: run releases of the same protocol on both",
 			cmp.Or(peer.Version, "unknown"), peer.Protocol, cmp.Or(v.cfg.Version, "unknown"), wire.Protocol), 0
+	case len(v.cfg.Tokens) > 0 && len(peer.Token) == 0:
+		return wire.RefusedToken, "it shows no join token, and here one is asked for", 0
+	case len(v.cfg.Tokens) > 0 && !peer.Proven(v.cfg.Tokens):
+		return wire.RefusedToken, "its join token is not the one that is asked for here", 0
 	case peer.Self.Incarnation == self.Incarnation && len(v.cfg.Boots) > 0 && peer.Run() != v.run():
 		return wire.RefusedCopy, fmt.Sprintf("it runs on the disk of this node, or on a copy of it: it is %s at %s with epoch %d, this one at %s with epoch %d; stop the copy, and start it with an empty data directory",
 			peer.Self.Name, peer.Self.PeerAddr, peer.Epoch, self.PeerAddr, v.cfg.Epoch), 0

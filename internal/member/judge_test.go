@@ -195,3 +195,56 @@ func TestJudgeGeneration(t *testing.T) {
 		}
 	}
 }
+
+// Where a token is asked for, whoever doesn't prove to have it is refused before
+// anything else of it is looked at, member or not.
+func TestJudgeToken(t *testing.T) {
+	first, second := []byte("the first token there is"), []byte("the second token there is")
+	with := func(h wire.Hello, token []byte) wire.Hello {
+		if token != nil {
+			h.Token = h.Proof(token)
+		}
+		return h
+	}
+	blank := someone("n4", 1, "a")
+	blank.ClusterID, blank.Stage, blank.Purpose = cluster.ClusterID{}, wire.Blank, wire.ForControl
+	stolen := someone("n3", 1, "a")
+	stolen.Token = with(someone("n2", 5, "five"), first).Token
+	for _, c := range []struct {
+		name string
+		mine [][]byte
+		peer wire.Hello
+		want wire.RefusalCode
+	}{
+		{"the same", [][]byte{first}, with(someone("n3", 1, "a"), first), ""},
+		{"the second of two", [][]byte{first, second}, with(someone("n3", 1, "a"), second), ""},
+		{"a joiner with it", [][]byte{first}, with(blank, first), ""},
+		{"none is asked for", nil, with(blank, first), ""},
+		{"a member without", [][]byte{first}, someone("n3", 1, "a"), wire.RefusedToken},
+		{"a joiner without", [][]byte{first}, blank, wire.RefusedToken},
+		{"a joiner with another", [][]byte{first}, with(blank, second), wire.RefusedToken},
+		{"the proof of another node", [][]byte{first}, stolen, wire.RefusedToken},
+		{"a removed one without", [][]byte{first}, someone("n9", 1, "a"), wire.RefusedToken},
+	} {
+		for _, stage := range []wire.Stage{wire.InCluster, wire.Blank} {
+			v := view()
+			v.Stage, v.cfg.Tokens = stage, c.mine
+			var code wire.RefusalCode
+			if stage == wire.Blank {
+				c.peer.Purpose = wire.ForControl
+			}
+			r := v.Judge(c.peer, true)
+			if r != nil {
+				code = r.Code
+			}
+			if code != c.want {
+				t.Errorf("%s, seen by one that is %s: %v, want %q", c.name, stage, r, c.want)
+			}
+		}
+	}
+	v := view()
+	v.cfg.Tokens = [][]byte{first, second}
+	if h := v.Hello(); !h.Proven([][]byte{first}) || h.Proven([][]byte{second}) {
+		t.Error("a node proves another token than its first")
+	}
+}

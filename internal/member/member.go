@@ -41,9 +41,10 @@ type Config struct {
 	Cluster string   // name
 	Mode    formation.Mode
 	Seeds   []string
-	Expect  int    // formation.Dynamic: how many founders together
-	Nonce   []byte // 16 random bytes
-	Version string // of the program, shown to peers
+	Expect  int      // formation.Dynamic: how many founders together
+	Nonce   []byte   // 16 random bytes
+	Version string   // of the program, shown to peers
+	Tokens  [][]byte // peers must prove that they have one of them, and this node that it has the first; none: nobody need
 
 	Heartbeat     time.Duration // between two calls of Tick
 	ElectionTicks int

@@ -59,7 +59,8 @@ type Hello struct {
 	Generation uint64 `json:"generation,omitempty"` // of the cluster: how often it was re-formed
 	Now        int64  `json:"now,omitempty"`        // of the sender's clock, Unix milliseconds; nothing is decided by it
 	// Pin is the cluster that a node was in which lost its disk and not its pin.
-	Pin cluster.ClusterID `json:"pin,omitzero"`
+	Pin   cluster.ClusterID `json:"pin,omitzero"`
+	Token []byte            `json:"token,omitempty"` // Proof that the node has the cluster's token; never the token
 }
 
 // Run is the run that says Hello.
@@ -110,6 +111,8 @@ const (
 	RefusedOldGeneration RefusalCode = "old_generation" // it is of before the cluster was re-formed: ends it
 	RefusedNewGeneration RefusalCode = "new_generation" // the acceptor is: that ends the acceptor
 
+	RefusedToken RefusalCode = "token" // it doesn't prove that it has the cluster's token
+
 	// Of connections with TLS, before any Hello; no member has said them.
 	RefusedTLSExpired     RefusalCode = "tls_certificate_expired"
 	RefusedTLSNotYet      RefusalCode = "tls_not_yet_valid" // a certificate, or a clock is wrong
@@ -130,6 +133,8 @@ func (c RefusalCode) TLS() bool { return strings.HasPrefix(string(c), "tls_") }
 // WayOut is what can be done about a member that is refused so.
 func (c RefusalCode) WayOut(member string) string {
 	switch c {
+	case RefusedToken:
+		return "start all nodes of the cluster with the same token (--join-token-file)"
 	case RefusedTLSExpired:
 		return "renew the certificate; the new file is read at the next attempt, nothing needs to be restarted"
 	case RefusedTLSNotYet:
