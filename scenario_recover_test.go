@@ -1,0 +1,66 @@
+package muster_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/musterhq/muster"
+	"github.com/musterhq/muster/mustertest"
+)
+
+// TestForceNew: an embedder re-forms its cluster around one member. It keeps what
+// was acknowledged and what it holds; the others are told what has happened, and
+// join again once their directories are empty.
+func TestForceNew(t *testing.T) {
+	story(t, func(t *testing.T) {
+		ctx := t.Context()
+		c := formed(t, mustertest.Options{})
+		propose(t, c.Leader(ctx), "before")
+		if _, err := muster.ForceNew(c.Dir("n1"), "muster"); !errors.Is(err, muster.ErrData) {
+			t.Fatalf("while it runs: %v", err)
+		}
+		c.Stop(ctx)
+		best, err := muster.Inspect(c.Dir("n1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range c.Founders() {
+			r, err := muster.Inspect(c.Dir(name))
+			if err != nil || len(r.Members) != 3 || r.Unfit != "" {
+				t.Fatalf("%s: %+v, %v", name, r, err)
+			}
+			if r.Compare(&best) > 0 {
+				best = r
+			}
+		}
+		out, err := muster.ForceNew(best.Dir, "muster")
+		if err != nil || out.Kept != best.LastIndex || len(out.Lost) != 2 {
+			t.Fatalf("%+v, %v", out, err)
+		}
+		c.Start(best.Name)
+		c.Ready(ctx, best.Name)
+		propose(t, c.Member(best.Name), "after")
+		for _, lost := range out.Lost {
+			c.Start(lost.Name)
+			m := c.Member(lost.Name)
+			ended(t, m)
+			if err := m.Err(); !errors.Is(err, muster.ErrOldGeneration) || !errors.Is(err, muster.ErrData) || errors.Is(err, muster.ErrRemoved) {
+				t.Fatalf("%s ended with %v", lost.Name, err)
+			}
+			c.Crash(lost.Name)
+			if _, err := c.TryStart(lost.Name); !errors.Is(err, muster.ErrOldGeneration) {
+				t.Fatalf("%s started again: %v", lost.Name, err)
+			}
+			if !why(c.Member(best.Name), "refused_old_generation", lost.Name, "generation 0") {
+				t.Errorf("it doesn't say whom it refused: %+v", c.Member(best.Name).Why())
+			}
+			c.Wipe(lost.Name)
+			c.Start(lost.Name)
+			c.Ready(ctx, lost.Name)
+		}
+		once(t, c, "before", "after")
+		if s := c.Member(out.Lost[0].Name).Status(); s.Generation != 1 || len(s.Members) != 3 {
+			t.Fatalf("generation %d, members %+v", s.Generation, s.Members)
+		}
+	})
+}
