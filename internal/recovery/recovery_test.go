@@ -237,10 +237,10 @@ func TestForceNewRefuses(t *testing.T) {
 // new one, and doing it again finishes: one generation, one entry, nothing lost.
 func TestForceNewCrashAtEveryStep(t *testing.T) {
 	finished := false
+	base, all := lay(t, []entry{{term: 1}, {term: 2}}, 2)
 	for at := 1; !finished; at++ {
 		for mode := range crashfs.Modes {
-			fs, all := lay(t, []entry{{term: 1}, {term: 2}}, 2)
-			fs = fs.Kill()
+			fs := base.Kill()
 			n := 0
 			var img *crashfs.FS
 			fs.SetHook(func(crashfs.Op) error {
