@@ -20,7 +20,7 @@ func ExampleForceNew() {
 			best = r
 		}
 	}
-	out, err := muster.ForceNew(best.Dir, "orders")
+	out, err := muster.ForceNew(best.Dir, muster.ForceNewOptions{Cluster: "orders"})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -16,6 +16,16 @@ func Inspect(dir string) (Inspection, error) {
 	return r, sorted(err)
 }
 
+// ForceNewOptions of ForceNew; the zero value is fit for use.
+type ForceNewOptions struct {
+	// Cluster is the name of the cluster that is meant, a guard against the
+	// wrong directory. Default: any.
+	Cluster string
+	// Outdated allows a directory that ErrOldGeneration is about: the cluster was
+	// re-formed around another member by mistake. That one is given up in turn.
+	Outdated bool
+}
+
 // ForceNew re-forms a cluster whose majority was lost for good around one
 // member, whose node doesn't run. The member keeps all that its log holds, also
 // what was not known to be committed, and becomes the only voter of the cluster's
@@ -27,11 +37,10 @@ func Inspect(dir string) (Inspection, error) {
 // the survivor that compares highest ([Inspection.Compare]), and be sure that
 // the others don't run: while they are a majority they can't know.
 //
-// cluster is the cluster's name, as a guard against the wrong directory; ""
-// takes any. It is all or nothing: on return it survives power loss, and after a
+// It is all or nothing: on return it survives power loss, and after a
 // crash or an error in between calling it again finishes what was begun. Errors:
 // ErrData, ErrDisk.
-func ForceNew(dir, cluster string) (Reformation, error) {
-	out, err := recovery.ForceNew(dir, cluster, recovery.Options{})
+func ForceNew(dir string, opt ForceNewOptions) (Reformation, error) {
+	out, err := recovery.ForceNew(dir, recovery.Options{Cluster: opt.Cluster, Outdated: opt.Outdated})
 	return out, sorted(err)
 }

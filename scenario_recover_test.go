@@ -16,7 +16,7 @@ func TestForceNew(t *testing.T) {
 		ctx := t.Context()
 		c := formed(t, mustertest.Options{})
 		propose(t, c.Leader(ctx), "before")
-		if _, err := muster.ForceNew(c.Dir("n1"), "muster"); !errors.Is(err, muster.ErrData) {
+		if _, err := muster.ForceNew(c.Dir("n1"), muster.ForceNewOptions{Cluster: "muster"}); !errors.Is(err, muster.ErrData) {
 			t.Fatalf("while it runs: %v", err)
 		}
 		c.Stop(ctx)
@@ -33,7 +33,7 @@ func TestForceNew(t *testing.T) {
 				best = r
 			}
 		}
-		out, err := muster.ForceNew(best.Dir, "muster")
+		out, err := muster.ForceNew(best.Dir, muster.ForceNewOptions{Cluster: "muster"})
 		if err != nil || out.Kept != best.LastIndex || len(out.Lost) != 2 {
 			t.Fatalf("%+v, %v", out, err)
 		}
@@ -62,5 +62,50 @@ func TestForceNew(t *testing.T) {
 		if s := c.Member(out.Lost[0].Name).Status(); s.Generation != 1 || len(s.Members) != 3 {
 			t.Fatalf("generation %d, members %+v", s.Generation, s.Members)
 		}
+	})
+}
+
+// TestForceNewByMistake: somebody re-forms the cluster around one member, though
+// the majority is well and goes on. That one wins, since the others can't know
+// better; but they keep what they have, and the mistake can be undone.
+func TestForceNewByMistake(t *testing.T) {
+	story(t, func(t *testing.T) {
+		ctx := t.Context()
+		c := formed(t, mustertest.Options{})
+		propose(t, c.Leader(ctx), "before")
+		c.Agree(ctx)
+		c.Stop(ctx, "n3")
+		propose(t, c.Leader(ctx), "meanwhile")
+		c.Agree(ctx)
+		if _, err := muster.ForceNew(c.Dir("n3"), muster.ForceNewOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		c.Start("n3")
+		for _, name := range []string{"n1", "n2"} {
+			ended(t, c.Member(name))
+		}
+		c.Ready(ctx, "n3")
+		c.Crash("n1", "n2", "n3")
+		if _, err := muster.ForceNew(c.Dir("n1"), muster.ForceNewOptions{}); !errors.Is(err, muster.ErrData) {
+			t.Fatalf("nobody said that it was a mistake: %v", err)
+		}
+		out, err := muster.ForceNew(c.Dir("n1"), muster.ForceNewOptions{Outdated: true})
+		if err != nil || out.Generation != 2 {
+			t.Fatalf("%+v, %v", out, err)
+		}
+		c.Start("n1")
+		c.Ready(ctx, "n1")
+		c.Start("n3")
+		ended(t, c.Member("n3"))
+		if err := c.Member("n3").Err(); !errors.Is(err, muster.ErrOldGeneration) {
+			t.Fatalf("n3 ended with %v", err)
+		}
+		c.Crash("n3")
+		for _, name := range []string{"n2", "n3"} {
+			c.Wipe(name)
+			c.Start(name)
+		}
+		c.Ready(ctx)
+		once(t, c, "before", "meanwhile")
 	})
 }

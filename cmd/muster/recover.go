@@ -74,7 +74,7 @@ func (a *app) inspectCommand() *cobra.Command {
 
 func (a *app) forceNewCommand() *cobra.Command {
 	f := &surgeryFlags{}
-	var name string
+	var opt muster.ForceNewOptions
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "force-new --data-dir DIR (--cluster NAME | --yes)",
@@ -97,10 +97,10 @@ of power say, it is finished by the next start of the member or by a second call
 			if err := f.check(); err != nil {
 				return err
 			}
-			if name == "" && !yes {
+			if opt.Cluster == "" && !yes {
 				return a.proposeForceNew(f.dir)
 			}
-			out, err := muster.ForceNew(f.dir, name)
+			out, err := muster.ForceNew(f.dir, opt)
 			switch {
 			case err != nil:
 				return err
@@ -112,7 +112,8 @@ of power say, it is finished by the next start of the member or by a second call
 		},
 	}
 	f.register(cmd.Flags())
-	cmd.Flags().StringVar(&name, "cluster", "", "the cluster's name: that it is meant, and this directory")
+	cmd.Flags().BoolVar(&opt.Outdated, "outdated", false, "the cluster was re-formed around another member by mistake: take this one all the same, and give that one up")
+	cmd.Flags().StringVar(&opt.Cluster, "cluster", "", "the cluster's name: that it is meant, and this directory")
 	cmd.Flags().BoolVar(&yes, "yes", false, "it is meant, whatever the cluster's name")
 	return cmd
 }
@@ -139,6 +140,9 @@ func printInspection(w io.Writer, r *muster.Inspection) {
 		line("cluster", "in none; %s", r.Stage)
 	} else {
 		line("cluster", "%s (%s), generation %d; stage %s", cmp.Or(r.Cluster, "name not known yet"), r.ClusterID, r.Generation, r.Stage)
+	}
+	if r.Outdated != "" {
+		line("outdated", "%s", r.Outdated)
 	}
 	line("last entry", "term %d, index %d", r.LastTerm, r.LastIndex)
 	line("term", "%d", r.Term)

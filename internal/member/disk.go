@@ -52,6 +52,8 @@ type State struct {
 	// Outdated is who has told this node that its cluster was re-formed without
 	// it, and how: it can't be used again.
 	Outdated string `json:"outdated,omitempty"`
+	// Newer is the generation that it then heard of.
+	Newer uint64 `json:"newer,omitempty"`
 }
 
 // load reads both documents.

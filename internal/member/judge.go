@@ -38,7 +38,7 @@ func (v *View) Judge(peer wire.Hello, inbound bool) *wire.Refusal {
 	if code == "" {
 		return nil
 	}
-	return &wire.Refusal{Code: code, Reason: why, Index: index, From: v.cfg.Self, Member: v.Status.ClusterID}
+	return &wire.Refusal{Code: code, Reason: why, Index: index, From: v.cfg.Self, Member: v.Status.ClusterID, Generation: v.Status.Generation}
 }
 
 func (v *View) judge(peer wire.Hello, inbound bool) (wire.RefusalCode, string, uint64) {
@@ -150,7 +150,7 @@ func (m *Member) Met(peer wire.Hello) {
 
 func (m *Member) metAsMember(peer wire.Hello) {
 	if code, why := m.view.judgeGeneration(peer); code == wire.RefusedNewGeneration {
-		m.outdated(fmt.Sprintf("%s at %s was met: %s", peer.Self.Name, peer.Self.PeerAddr, why))
+		m.outdated(peer.Generation, fmt.Sprintf("%s at %s was met: %s", peer.Self.Name, peer.Self.PeerAddr, why))
 		return
 	} else if code != "" {
 		return

@@ -207,7 +207,7 @@ func (m *Member) Refused(r *wire.Refusal) {
 		m.rolledBack(fmt.Sprintf("%s at %s says: %s", r.From.Name, r.From.PeerAddr, r.Reason))
 	case wire.RefusedOldGeneration:
 		if m.InCluster() {
-			m.outdated(fmt.Sprintf("%s at %s says: %s", r.From.Name, r.From.PeerAddr, r.Reason))
+			m.outdated(r.Generation, fmt.Sprintf("%s at %s says: %s", r.From.Name, r.From.PeerAddr, r.Reason))
 		}
 	}
 }

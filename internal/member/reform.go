@@ -85,7 +85,8 @@ func (h *Held) Begin(self cluster.NodeID, log *raftlog.Log, docs StateStore) err
 		return errors.New("the member's log does not know the member")
 	}
 	next := h.State
-	next.Generation = max(m.Generation, h.State.Generation) + 1
+	next.Generation = max(m.Generation, h.State.Generation, h.State.Newer) + 1
+	next.Outdated, next.Newer = "", 0 // now that one is
 	next.Reform = &Reform{Only: only, Index: h.Last + 1, Term: h.Term + 1, Generation: next.Generation, Unknown: h.Last - h.Commit}
 	if err := docs.SaveState(next); err != nil {
 		return err
@@ -122,11 +123,12 @@ func (m *Member) generation(all *cluster.Membership) uint64 {
 // outdated ends a member of a cluster that was re-formed without it. It is noted
 // on its disk: with others of its kind it might make up a majority of the old
 // one. Nothing else on the disk changes.
-func (m *Member) outdated(reason string) {
+func (m *Member) outdated(newer uint64, reason string) {
 	if m.failed {
 		return
 	}
 	next := m.state
+	next.Newer = newer
 	next.Outdated = reason + "; " + wire.RefusedOldGeneration.WayOut(m.cfg.Self.Name)
 	if m.save(next) {
 		m.fail(fmt.Errorf("%w: %s", ErrOldGeneration, next.Outdated))

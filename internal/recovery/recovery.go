@@ -22,6 +22,14 @@ var ErrUnfit = errors.New("this directory can't go on alone")
 // Options of all that is done here; the zero value is fit for use.
 type Options struct {
 	FS vfs.FS // nil: vfs.Default
+
+	// Cluster is the name of the cluster that is meant, a guard against the
+	// wrong directory; "": any.
+	Cluster string
+	// Outdated takes a directory, too, of which is known that the cluster was
+	// re-formed without it: when that was a mistake. Its generation is then
+	// beyond that one's, which is given up in its turn.
+	Outdated bool
 }
 
 // Report is what a stopped member's directory holds.
@@ -49,7 +57,9 @@ type Report struct {
 	Removed []cluster.Tombstone `json:"removed,omitempty"`
 	Joint   bool                `json:"joint"` // it ends in a joint configuration
 
-	Unfit string `json:"unfit,omitempty"` // why no cluster can be re-formed around it; "": it can
+	// Outdated says how it is known that the cluster was re-formed without it.
+	Outdated string `json:"outdated,omitempty"`
+	Unfit    string `json:"unfit,omitempty"` // why no cluster can be re-formed around it; "": it can
 }
 
 // Role is this member's own as of the log's end; 0: it is no member then.
@@ -91,17 +101,17 @@ func Inspect(dir string, opt Options) (Report, error) {
 
 // ForceNew re-forms the cluster around the member whose directory this is; see
 // the package's text. Everything else that is to be taken into account has to be
-// by the caller, with Inspect. name is the cluster's, a guard: "" lets it be any.
+// by the caller, with Inspect.
 //
 // On return it survives power loss. When it fails in between, or the power goes,
 // it either has not happened, or will have when the member is started or this is
 // called again, which does no harm. Errors: [ErrUnfit], and those of Inspect.
-func ForceNew(dir, name string, opt Options) (Outcome, error) {
+func ForceNew(dir string, opt Options) (Outcome, error) {
 	p, err := open(dir, opt)
 	if err != nil {
 		return Outcome{}, err
 	}
-	out, err := p.forceNew(name)
+	out, err := p.forceNew(opt)
 	if cerr := p.close(); err == nil {
 		err = cerr
 	}
@@ -171,9 +181,13 @@ func (p *patient) report() Report {
 		Term:  h.Term, LastTerm: h.LastTerm, LastIndex: h.Last, First: h.First, Committed: h.Commit, Snapshot: h.Image,
 		Members: all.Members, Removed: all.Removed, Joint: h.Replayed.Joint,
 	}
+	r.Outdated = h.State.Outdated
 	r.Unfit = p.unfit(&r)
 	return r
 }
+
+// outdated is what can be overruled.
+const outdated = "the cluster was re-formed without it: take a member of the new one, unless that was a mistake"
 
 // unfit says why the cluster can't be re-formed around it, or "".
 func (p *patient) unfit(r *Report) string {
@@ -185,18 +199,22 @@ func (p *patient) unfit(r *Report) string {
 		return "it was never a member of a cluster, so there is nothing to keep: start it anew"
 	case h.State.RolledBack != "":
 		return "its disk is not trusted: " + h.State.RolledBack
-	case h.State.Outdated != "":
-		return "the cluster was re-formed without it: " + h.State.Outdated
 	case h.Image == 0:
 		return "it holds no snapshot and no log, so it knows nothing of what the cluster held: take another member's"
 	case h.Replayed.Removed != nil || r.Role() == 0:
 		return "its log holds its own removal: take another member's"
+	case h.State.Outdated != "":
+		return outdated
 	}
 	return ""
 }
 
-func (p *patient) forceNew(name string) (Outcome, error) {
+func (p *patient) forceNew(opt Options) (Outcome, error) {
 	r := p.report()
+	if opt.Outdated && r.Unfit == outdated {
+		r.Unfit = ""
+	}
+	name := opt.Cluster
 	switch {
 	case r.Unfit != "":
 		return Outcome{Report: r}, fmt.Errorf("%w: %s", ErrUnfit, r.Unfit)

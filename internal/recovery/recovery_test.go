@@ -156,7 +156,7 @@ func TestForceNew(t *testing.T) {
 			if r.Joint != c.joint || (r.Unfit != "") != c.unfit || r.Committed != 2 || r.LastTerm != 2 || r.Cluster != "c" || r.Generation != 0 {
 				t.Fatalf("before: %+v", r)
 			}
-			out, err := ForceNew(path, "c", Options{FS: fs})
+			out, err := ForceNew(path, Options{FS: fs, Cluster: "c"})
 			if c.unfit {
 				if !errors.Is(err, ErrUnfit) {
 					t.Fatalf("it was re-formed: %+v, %v", out, err)
@@ -178,7 +178,7 @@ func TestForceNew(t *testing.T) {
 					t.Fatalf("entry %d is another than before", e.GetIndex())
 				}
 			}
-			again, err := ForceNew(path, "c", Options{FS: fs})
+			again, err := ForceNew(path, Options{FS: fs, Cluster: "c"})
 			check(t, err)
 			if !again.Before || again.LastIndex != out.LastIndex || again.Generation != 1 || len(again.Lost) != c.lost {
 				t.Fatalf("again: %+v", again)
@@ -190,13 +190,13 @@ func TestForceNew(t *testing.T) {
 // What is no member's directory, or not the one that was meant, stays as it is.
 func TestForceNewRefuses(t *testing.T) {
 	fs, _ := lay(t, []entry{{term: 1}}, 1)
-	if _, err := ForceNew(path, "other", Options{FS: fs}); !errors.Is(err, ErrUnfit) {
+	if _, err := ForceNew(path, Options{FS: fs, Cluster: "other"}); !errors.Is(err, ErrUnfit) {
 		t.Errorf("another cluster's: %v", err)
 	}
 	d, err := datadir.Open(path, datadir.Options{FS: fs})
 	check(t, err)
 	epoch := d.Identity().Epoch
-	if _, err := ForceNew(path, "c", Options{FS: fs}); !errors.Is(err, datadir.ErrInUse) {
+	if _, err := ForceNew(path, Options{FS: fs, Cluster: "c"}); !errors.Is(err, datadir.ErrInUse) {
 		t.Errorf("while the node runs: %v", err)
 	}
 	var s member.State
@@ -212,7 +212,7 @@ func TestForceNewRefuses(t *testing.T) {
 		c(&next)
 		check(t, d.SaveState(next))
 		check(t, d.Close())
-		if _, err := ForceNew(path, "c", Options{FS: fs}); !errors.Is(err, ErrUnfit) {
+		if _, err := ForceNew(path, Options{FS: fs, Cluster: "c"}); !errors.Is(err, ErrUnfit) {
 			t.Errorf("%+v: %v", next, err)
 		}
 		d, err = datadir.Open(path, datadir.Options{FS: fs, Still: true})
@@ -252,7 +252,7 @@ func TestForceNewCrashAtEveryStep(t *testing.T) {
 				}
 				return nil
 			})
-			_, err := ForceNew(path, "c", Options{FS: fs})
+			_, err := ForceNew(path, Options{FS: fs, Cluster: "c"})
 			if img == nil {
 				check(t, err)
 				finished = true
@@ -265,7 +265,7 @@ func TestForceNewCrashAtEveryStep(t *testing.T) {
 			if old, done := r.Generation == 0 && len(r.Members) == 5 && r.LastIndex == 3, r.Generation == 1 && len(r.Members) == 1 && r.LastIndex == 4; !old && !done {
 				t.Fatalf("power lost at operation %d, %v: neither old nor new: %+v", at, crashfs.Mode(mode), r)
 			}
-			out, err := ForceNew(path, "c", Options{FS: img})
+			out, err := ForceNew(path, Options{FS: img, Cluster: "c"})
 			if err != nil || out.Generation != 1 || out.Kept != 3 || out.LastIndex != 4 || !slices.Equal(ids(out.Members), ids(all[:1])) || len(out.Lost) != 4 {
 				t.Fatalf("power lost at operation %d, %v, and done again: %+v, %v", at, crashfs.Mode(mode), out, err)
 			}
@@ -274,6 +274,33 @@ func TestForceNewCrashAtEveryStep(t *testing.T) {
 }
 
 var errPower = errors.New("the power is gone")
+
+// A cluster that was re-formed around the wrong member is re-formed once more
+// around one that was given up, when that is said: as a generation beyond it.
+func TestForceNewOutdated(t *testing.T) {
+	fs, _ := lay(t, []entry{{term: 1}}, 2)
+	d, err := datadir.Open(path, datadir.Options{FS: fs})
+	check(t, err)
+	var s member.State
+	_, err = d.LoadState(&s)
+	check(t, err)
+	s.Outdated, s.Newer = "so they say", 4
+	check(t, d.SaveState(s))
+	check(t, d.Close())
+	if _, err := ForceNew(path, Options{FS: fs}); !errors.Is(err, ErrUnfit) {
+		t.Fatalf("it wasn't said: %v", err)
+	}
+	out, err := ForceNew(path, Options{FS: fs, Outdated: true})
+	check(t, err)
+	if out.Generation != 5 || out.Outdated != "" || out.Unfit != "" || len(out.Members) != 1 {
+		t.Fatalf("%+v", out)
+	}
+	again, err := ForceNew(path, Options{FS: fs})
+	check(t, err)
+	if !again.Before || again.Generation != 5 {
+		t.Fatalf("again: %+v", again)
+	}
+}
 
 // The best survivor has the highest last term, then the longest log.
 func TestCompare(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 // up. What only they had is not true any more.
 func (o *operators) forceNew(n *node) recovery.Outcome {
 	w := o.w
-	out, err := recovery.ForceNew(dataDir, clusterName, recovery.Options{FS: n.fs})
+	out, err := recovery.ForceNew(dataDir, recovery.Options{FS: n.fs, Cluster: clusterName})
 	if err != nil {
 		w.fail("%s can't be made the only one: %v", n.host, err)
 		return out

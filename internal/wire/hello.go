@@ -176,6 +176,8 @@ type Refusal struct {
 	Index  uint64            `json:"index,omitempty"` // RefusedRemoved: the tombstone's index
 	From   Identity          `json:"from"`
 	Member cluster.ClusterID `json:"cluster_id"` // the refusing node's cluster, if any
+
+	Generation uint64 `json:"generation,omitempty"` // of that cluster
 }
 
 // Error implements error.
