@@ -50,11 +50,13 @@ func anybody(r *rand.Rand, id cluster.NodeID, zones int) MemberSeen {
 	return m
 }
 
-// pairs makes some the successors of others. At most one of two votes.
+// pairs makes some the successors of others. At most one of two votes, and of
+// several successors at most one does.
 func pairs(r *rand.Rand, ms []MemberSeen) {
 	for range r.IntN(3) {
 		a, b := &ms[r.IntN(len(ms))], &ms[r.IntN(len(ms))]
-		if !follows(ms, b.Member.ID, a.Member.ID) && (a.Member.Role == cluster.Learner || b.Member.Role == cluster.Learner) {
+		taken := slices.ContainsFunc(ms, func(o MemberSeen) bool { return o.Member.Replaces == b.Member.ID && o.Member.Role == cluster.Voter })
+		if !taken && !follows(ms, b.Member.ID, a.Member.ID) && (a.Member.Role == cluster.Learner || b.Member.Role == cluster.Learner) {
 			a.Member.Replaces = b.Member.ID
 			if r.IntN(4) > 0 {
 				a.Member.Zone = b.Member.Zone
@@ -155,14 +157,33 @@ func wrong(s Seen, p Policy, c Change, asked bool) string {
 			(m.Member.Role == cluster.Voter || !m.Active || !m.CaughtUp || m.Snapshotting || m.Stopping || m.ActiveTicks < p.StabilityTicks) {
 			return "one that isn't ready is promoted"
 		}
-		if slices.Contains(c.Remove, m.Member.ID) && !asked && (m.Active || m.Member.Role == cluster.Voter) {
-			return "one that votes or answers is removed"
+		if slices.Contains(c.Remove, m.Member.ID) && !asked {
+			if bad := tooEarly(before, m); bad != "" {
+				return bad
+			}
 		}
 	}
 	if asked {
 		return ""
 	}
 	return senseless(before, after, c)
+}
+
+// tooEarly says why the planner may not remove a member by itself, yet.
+func tooEarly(v view, m MemberSeen) string {
+	expired := m.Unseen && v.policy.LearnerExpiryTicks > 0 && m.SilentTicks >= v.policy.LearnerExpiryTicks
+	replaced := slices.ContainsFunc(v.Members, func(o MemberSeen) bool { return o.Active && o.Member.Replaces == m.Member.ID })
+	switch {
+	case m.Active || m.Member.Role == cluster.Voter:
+		return "one that votes or answers is removed"
+	case expired || replaced:
+		return ""
+	case m.SilentTicks < v.policy.RemoveTicks || v.policy.RemoveTicks == 0:
+		return "one is removed that may come back"
+	case len(v.voters) < v.target || active(v.voters) < len(v.voters):
+		return "one is removed that isn't replaced"
+	}
+	return ""
 }
 
 // losesQuorum says whether the newcomers' death would cost the quorum.
