@@ -18,12 +18,9 @@ func succeeds(a, b MemberSeen) bool {
 // the other: a successor, until the other is out; and the other, from when its
 // successor votes. The member besides doesn't matter.
 func bound(ms []MemberSeen, m MemberSeen, besides cluster.NodeID) bool {
-	for _, o := range ms {
-		if o.Member.ID != besides && (succeeds(m, o) || o.Member.Role == cluster.Voter && succeeds(o, m)) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(ms, func(o MemberSeen) bool {
+		return o.Member.ID != besides && (succeeds(m, o) || o.Member.Role == cluster.Voter && succeeds(o, m))
+	})
 }
 
 // takers lists the learners that are ready to take a voter's place when that one

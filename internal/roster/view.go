@@ -12,13 +12,15 @@ type view struct {
 	policy   Policy
 	voters   []MemberSeen // sorted by ID
 	learners []MemberSeen // sorted by ID
+	heads    int          // how many members count, see heads
 	target   int          // how many voters there should be
 	floor    int          // no change leaves fewer voters than this
 	standbys []MemberSeen // learners that are ready to take anybody's place, sorted by ID
 }
 
 func newView(s Seen, p Policy) view {
-	v := view{Seen: s, policy: p.withDefaults(), target: Target(heads(s.Members), p)}
+	v := view{Seen: s, policy: p.withDefaults(), heads: heads(s.Members)}
+	v.target = Target(v.heads, p)
 	for _, m := range s.Members {
 		m.Active = m.Active || m.Member.ID == s.Leader
 		if m.Member.Role == cluster.Voter {

@@ -30,7 +30,7 @@ func (v *view) ofLearner(m MemberSeen, code string) (text, wayOut string) {
 	switch code {
 	case codeStandby:
 		n := max(voters, v.target)
-		return fmt.Sprintf("is on standby: %s %s enough for %s", count(n, "voter"), are(n), count(heads(v.Members), "member")),
+		return fmt.Sprintf("is on standby: %s %s enough for %s", count(n, "voter"), are(n), count(v.heads, "member")),
 			"it is promoted when a voter leaves or dies, or when more members join and the target allows more voters"
 	case codeNeedsMember:
 		return fmt.Sprintf("stays a learner: %s would survive no more failures than %d", count(voters+1, "voter"), voters), "add a third member"
