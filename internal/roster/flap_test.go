@@ -9,8 +9,8 @@ import (
 	"github.com/musterhq/muster/internal/race"
 )
 
-// TestReplaceDeadFlapping: a member comes and goes as it likes, its leadership
-// with it. The voters are never fewer than the floor, and each time costs a few
+// TestReplaceDeadFlapping: a member, or two, come and go as they like, their
+// leadership with them. The voters are never fewer than the floor, and each time costs a few
 // changes and no more.
 func TestReplaceDeadFlapping(t *testing.T) {
 	flaps, changes := 0, 0
@@ -29,7 +29,7 @@ func TestReplaceDeadFlapping(t *testing.T) {
 		}
 		w.p.LeaderZones = [][]string{nil, {"a"}}[r.IntN(2)]
 		w.settle(t, seed, 20)
-		whom := r.IntN(len(w.s.Members))
+		whom := r.Perm(len(w.s.Members))[:1+r.IntN(2)*(len(w.s.Members)/5)]
 		for flap := range 10 {
 			w.flap(whom, false)
 			w.flap(whom, true)
@@ -47,7 +47,7 @@ func TestReplaceDeadFlapping(t *testing.T) {
 	}
 }
 
-// flapper is a cluster of which one member comes and goes.
+// flapper is a cluster of which some members come and go.
 type flapper struct {
 	r       *rand.Rand
 	s       Seen
@@ -56,11 +56,13 @@ type flapper struct {
 	bad     string
 }
 
-// flap makes a member fall silent or come back, for a while.
-func (w *flapper) flap(whom int, up bool) {
-	m := &w.s.Members[whom]
-	m.Active, m.ActiveTicks, m.SilentTicks, m.CaughtUp = up, 0, 0, false
-	if m.Member.ID == w.s.Leader && !up {
+// flap makes members fall silent or come back, for a while.
+func (w *flapper) flap(whom []int, up bool) {
+	for _, i := range whom {
+		m := &w.s.Members[i]
+		m.Active, m.ActiveTicks, m.SilentTicks, m.CaughtUp = up, 0, 0, false
+	}
+	if leader, _ := find(w.s.Members, w.s.Leader); !leader.Active {
 		for _, o := range w.s.Members {
 			if o.Active && o.Member.Role == cluster.Voter {
 				w.s.Leader = o.Member.ID

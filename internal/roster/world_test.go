@@ -204,18 +204,18 @@ func losesQuorum(after view, c Change) string {
 
 // senseless says what a change of the planner's own takes for nothing.
 func senseless(before, after view, c Change) string {
-	live := len(c.Demote) > 0
+	surplus, better := len(before.voters) > before.target, squares(after) < squares(before)
 	for _, m := range before.voters {
-		if slices.Contains(c.Demote, m.Member.ID) && !m.Active {
-			live = false
+		dead := !m.Active && before.policy.DeadTicks > 0 && m.SilentTicks >= before.policy.DeadTicks
+		wiped := !m.Active && slices.ContainsFunc(before.learners, func(o MemberSeen) bool { return o.Active && o.Member.Replaces == m.Member.ID })
+		if slices.Contains(c.Demote, m.Member.ID) && !dead && !wiped && !surplus && !better {
+			return "a vote is taken for nothing"
 		}
 	}
 	switch {
-	case len(c.Demote) > len(c.Promote) && len(before.voters) <= before.target && (live || before.policy.Floor == 0):
+	case len(c.Demote) > len(c.Promote) && !surplus && before.policy.Floor == 0:
 		return "a voter is demoted that nobody replaces"
-	case live && len(c.Promote) > 0 && squares(after) >= squares(before):
-		return "a live voter is traded for nothing"
-	case active(after.voters) < active(before.voters) && len(before.voters) <= before.target:
+	case active(after.voters) < active(before.voters) && !surplus:
 		return "fewer voters answer than before"
 	}
 	return ""
