@@ -210,6 +210,7 @@ func (f *Former) counts(from cluster.Incarnation, b wire.Ballot, code string) in
 // to the one that nothing can come of.
 func (f *Former) choose() ([]byte, bool) {
 	t := f.try
+	var instead [][]wire.Identity
 	for _, raw := range t.shown {
 		best := bytes.Equal(raw, t.bestRaw)
 		if !best && f.cfg.Mode == Static {
@@ -219,38 +220,49 @@ func (f *Former) choose() ([]byte, bool) {
 		if best && err == nil && slices.EqualFunc(old.Founders, t.founders, sameFounder) && !f.abandoned(raw) {
 			continue
 		}
-		if err != nil || !f.replaceable(old) {
-			f.blocked = &blocked{founders: t.founders, genesis: &old}
+		if founders := f.against(old); err != nil || founders != nil {
+			f.blocked = &blocked{founders: t.founders, genesis: &wire.Genesis{Founders: founders}}
 			return nil, false
 		}
+		instead = slices.Concat(instead, old.Instead, [][]wire.Identity{old.Founders})
 	}
 	if old, err := wire.DecodeGenesis(t.bestRaw); err == nil && slices.EqualFunc(old.Founders, t.founders, sameFounder) {
 		return t.bestRaw, true
 	}
 	g := wire.Genesis{
 		Protocol: wire.Protocol, Cluster: f.cfg.Cluster,
-		Founders: identities(t.founders), Seeds: f.fixed(), Nonce: f.cfg.Nonce,
+		Founders: identities(t.founders), Seeds: f.fixed(), Nonce: f.cfg.Nonce, Instead: instead,
 	}
 	return g.Encode(), true
 }
 
-// replaceable says whether an accepted genesis may be given up for one with
-// the founders of this attempt. Those of its founders that still answer have
-// all just promised, and so attested that they weren't founded by it. The
-// others are gone: other incarnations answer at their addresses, and these are
-// among the founders now. They are a minority, so nothing was ever committed by
-// them alone.
-func (f *Former) replaceable(old wire.Genesis) bool {
+// against says whose absence stands against giving up an accepted genesis for
+// one with the founders of this attempt; nil: nobody's. Those of its founders
+// that still answer have all just promised, and so attested that they weren't
+// founded by it. The others are gone: other incarnations answer at their
+// addresses, and these are among the founders now. They are a minority, so
+// nothing was ever committed by them alone.
+//
+// So it must be for each genesis that was given up before, too. One of those
+// that promised may have been founded by it later after all, with one that was
+// taken for gone and had only moved.
+func (f *Former) against(old wire.Genesis) []wire.Identity {
+	for _, founders := range slices.Concat(old.Instead, [][]wire.Identity{old.Founders}) {
+		if len(missing(founders, f.try.founders)) >= len(founders)/2+1 {
+			return founders
+		}
+	}
 	gone := missing(old.Founders, f.try.founders)
-	if len(gone) == 0 || len(gone) >= len(old.Founders)/2+1 {
-		return false
-	}
-	if f.cfg.Mode == Static {
-		return sameSet(f.cfg.Seeds, old.Seeds)
-	}
-	return !slices.ContainsFunc(gone, func(i wire.Identity) bool {
+	elsewhere := func(i wire.Identity) bool {
 		return !slices.ContainsFunc(f.try.founders, func(x founder) bool { return x.addr == i.PeerAddr })
-	})
+	}
+	switch {
+	case len(gone) == 0,
+		f.cfg.Mode == Static && !sameSet(f.cfg.Seeds, old.Seeds),
+		f.cfg.Mode == Dynamic && slices.ContainsFunc(gone, elsewhere):
+		return old.Founders
+	}
+	return nil
 }
 
 // blockedFor says that the same founders failed already on a genesis that

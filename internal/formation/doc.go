@@ -45,7 +45,7 @@
 //   - A node is founded only by a genesis that it accepted.
 //   - A node that sees a cluster of its name neither founds nor promises; it
 //     joins. Two clusters of that name: it joins neither.
-//   - An accepted genesis is given up in two cases, see [Former.replaceable] and
+//   - An accepted genesis is given up in two cases, see [Former.against] and
 //     [Former.acceptedIsDead]: a minority of its founders is gone from its
 //     address and every other one promises that it wasn't founded; or one of
 //     its founders is in another cluster, so that it can't have been committed.

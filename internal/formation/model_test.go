@@ -204,19 +204,25 @@ func (w *world) excused() bool {
 		if !ok {
 			continue
 		}
-		gone := 0
-		for _, x := range g.Founders {
-			if w.wiped[x.Incarnation] {
-				gone++
-			}
+		if slices.ContainsFunc(g.Instead, func(old []wire.Identity) bool { return w.gone(old) >= len(old)/2+1 }) {
+			return true
 		}
-		majority := len(g.Founders)/2 + 1
+		gone, majority := w.gone(g.Founders), len(g.Founders)/2+1
 		overtaken := !n.member() && len(g.Seeds) == 0 && gone > 0 && slices.ContainsFunc(w.nodes, (*node).member)
 		if gone >= majority || n.member() && len(g.Founders)-gone < majority || overtaken {
 			return true
 		}
 	}
 	return false
+}
+
+func (w *world) gone(ids []wire.Identity) (n int) {
+	for _, x := range ids {
+		if w.wiped[x.Incarnation] {
+			n++
+		}
+	}
+	return n
 }
 
 func must(g wire.Genesis, err error) wire.Genesis {

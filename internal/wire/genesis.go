@@ -18,6 +18,10 @@ type Genesis struct {
 	Founders []Identity `json:"founders"` // sorted by incarnation, no duplicates, at least one
 	Seeds    []string   `json:"seeds,omitempty"`
 	Nonce    []byte     `json:"nonce"` // 16 random bytes
+
+	// Instead are the founders of each genesis that was accepted before, and
+	// given up for this one; oldest first. Who accepts this one has forgotten them.
+	Instead [][]Identity `json:"instead,omitempty"`
 }
 
 // Encode returns the bytes that are hashed, stored and sent.
