@@ -75,6 +75,7 @@ var floors = []floor{
 	{7, "cmd/mustersim", "internal/sim"},
 	{8, "examples/counter", ". statemachine"},
 	{8, "test/process", ""}, // tests alone, over the built command
+	{8, "test/forks", "event internal/loopback"},
 	{8, "test/mutants", ""}, // over the go command
 }
 
