@@ -14,9 +14,10 @@ const (
 	onPromoted moment = "promoted" // a learner was promoted
 	onElected  moment = "elected"  // a member has become leader
 	onAppend   moment = "append"   // entries were written
+	onSwap     moment = "swap"     // a wiped voter was swapped for its successor
 )
 
-var moments = []moment{onJoint, onPromise, onVote, onImage, onAdded, onPromoted, onElected, onAppend}
+var moments = []moment{onJoint, onPromise, onVote, onImage, onAdded, onPromoted, onElected, onAppend, onSwap}
 
 // ambush waits for a moment, and then strikes whoever is in it.
 type ambush struct {
@@ -24,9 +25,13 @@ type ambush struct {
 	n  uint64
 }
 
-// lay adds an ambush.
+// lay adds an ambush. Some are laid more often for a moment that comes seldom.
 func (w *World) lay(f Fault) {
-	w.ambushes = append(w.ambushes, ambush{moments[f.N%uint64(len(moments))], f.N / 16})
+	at := onSwap
+	if i := f.N % uint64(len(moments)+2); i < uint64(len(moments)) {
+		at = moments[i]
+	}
+	w.ambushes = append(w.ambushes, ambush{at, f.N / 16})
 }
 
 // reached says that a process is in a moment. What is laid for it strikes at

@@ -121,12 +121,6 @@ func (w *World) settled() string {
 	}
 	l := w.leader()
 	s := &l.view.Status
-	if lost := w.ops.lost(); len(lost) > 0 {
-		if w.ops.waiting() == 0 {
-			w.replaceLost(l.node.member())
-		}
-		return fmt.Sprintf("%s is a member, but its disk is lost", lost[0].Name)
-	}
 	switch {
 	case s.Joint || len(l.view.Membership.Leaving) > 0:
 		return "the configuration is joint"
@@ -143,7 +137,7 @@ func (w *World) settled() string {
 			return n.host + " " + why
 		}
 	}
-	return ""
+	return w.atRest(l)
 }
 
 // unsettled says what a node lacks to be a member like the others, or "".
@@ -159,6 +153,8 @@ func (w *World) unsettled(n *node, l *process) string {
 		return "is no member" + why
 	case !slices.ContainsFunc(l.view.Membership.Members, func(m cluster.Member) bool { return m.ID == p.self.NodeID }):
 		return "was removed and doesn't know it"
+	case !p.known(l):
+		return "is elsewhere than the members have it"
 	case p.view.Status.Applied != l.view.Status.Applied:
 		return fmt.Sprintf("has applied %d of %d", p.view.Status.Applied, l.view.Status.Applied)
 	case p.view.Status.Leader != l.self.NodeID:
@@ -171,6 +167,12 @@ func (w *World) unsettled(n *node, l *process) string {
 		return "has clients that wait"
 	}
 	return ""
+}
+
+// known says that the members have the process where it is.
+func (p *process) known(l *process) bool {
+	m, _ := l.view.Membership.Member(p.self.NodeID)
+	return m.PeerAddr == p.self.PeerAddr && m.Zone == p.self.Zone && m.Name == p.self.Name
 }
 
 // String is the world for failures.

@@ -124,12 +124,12 @@ func (w *World) clone(f Fault) {
 	w.sometimes(diskCloned)
 	c := w.add(formation.JoinOnly, w.hosts())
 	w.say("%s is a clone of %s, epoch %d", c.host, n.host, img.epoch)
-	c.name, c.twin, c.fs = n.name, n, img.fs.Kill()
+	c.name, c.zone, c.twin, c.fs = n.name, n.zone, n, img.fs.Kill()
 	c.start()
 }
 
-// move puts a member's disk into another machine, at another address: no copy
-// stays behind, and it is to be taken for what it is. It is told where the
+// move puts a member's disk into another machine, at another address, in
+// another zone perhaps: no copy stays behind, and it is to be taken for what it is. It is told where the
 // others are now: they may have moved while it was down.
 func (w *World) move(f Fault) {
 	n := w.node(f.A)
@@ -140,6 +140,9 @@ func (w *World) move(f Fault) {
 	n.kill()
 	n.moves++
 	n.host = fmt.Sprintf("%s-%d", n.name, n.moves)
+	if f.N%2 == 0 {
+		n.zone = w.zoneOf(f.B)
+	}
 	n.mode, n.seeds = formation.JoinOnly, w.hosts()
 	n.start()
 }

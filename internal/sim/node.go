@@ -21,7 +21,8 @@ import (
 type node struct {
 	w     *World
 	host  string // address
-	name  string // of the member: its host, but for a clone
+	name  string // of the member: its first host, but for a clone
+	zone  string
 	mode  formation.Mode
 	seeds []string
 	fs    *crashfs.FS
@@ -116,8 +117,10 @@ func (n *node) wipe() {
 	n.fs = crashfs.New()
 	n.inc = cluster.Incarnation{}
 	n.lives++
-	n.gone, n.stale, n.twin, n.told, n.name = false, false, nil, false, n.host
-	n.givenUp = false
+	if n.twin != nil {
+		n.name = n.host
+	}
+	n.gone, n.stale, n.twin, n.told, n.givenUp = false, false, nil, false, false
 	n.disk = diskFaults{node: n}
 	if n.mode == formation.Single { // whoever brings it back knows that there is a cluster
 		n.mode, n.seeds = formation.JoinOnly, n.w.hosts()
@@ -177,7 +180,7 @@ func (p *process) boot() error {
 	p.dir = dir
 	id := dir.Identity()
 	n.inc = id.Incarnation
-	p.self = wire.Identity{Incarnation: id.Incarnation, NodeID: id.Incarnation.NodeID(), Name: n.name, PeerAddr: n.host}
+	p.self = wire.Identity{Incarnation: id.Incarnation, NodeID: id.Incarnation.NodeID(), Name: n.name, PeerAddr: n.host, Zone: n.zone}
 	w.truth.identity(w, n, p.self)
 	if p.log, err = raftlog.Open(dir.LogPath(), raftlog.Options{FS: n.fs, SegmentBytes: segmentBytes, CacheBytes: cacheBytes}); err != nil {
 		return err
@@ -194,7 +197,7 @@ func (p *process) boot() error {
 	m, err := member.New(member.Config{
 		Self: p.self, Epoch: id.Epoch, Boots: id.Boots, Cluster: clusterName, Mode: n.mode, Seeds: n.seeds, Expect: n.w.plan.expect, Nonce: nonce[:16], Version: "sim",
 		Heartbeat: heartbeat, ElectionTicks: electionTicks,
-		Policy:           cluster.Policy{TargetVoters: w.plan.voters, Stability: cluster.Duration(stabilityTicks * heartbeat), JoinExpiry: cluster.Never},
+		Policy:           w.plan.policy,
 		SnapshotLogBytes: w.plan.imageBytes, MaxPendingBytes: 1 << 20,
 		Disk:   member.Disk{Log: p.log, Snapshots: p.store, State: dir, Machine: p.regs, Opened: opened},
 		Logger: raftLogger{},

@@ -40,8 +40,11 @@ func (o *operators) waiting() (n int) {
 
 // demand asks a member for a change until it is decided, as muster's own
 // commands do, with one request ID.
-func (o *operators) demand(p *process, what string, steps []wire.Step) {
-	c := wire.Change{Request: fmt.Sprintf("operator-%d", len(o.requests)+1), Steps: steps, Why: "asked for"}
+func (o *operators) demand(p *process, what string, c wire.Change) {
+	c.Request = fmt.Sprintf("operator-%d", len(o.requests)+1)
+	if c.Why == "" {
+		c.Why = whyAsked
+	}
 	r := &request{o: o, p: p, what: what, c: c, until: o.w.now + 20*second}
 	o.requests = append(o.requests, r)
 	o.w.say("operator at %s: %s", p.node.host, what)
@@ -81,6 +84,9 @@ func (r *request) answer(x wire.ChangeReply) {
 	r.over = true
 	w.say("operator at %s: %s: %s %s %s", r.p.node.host, r.what, x.Status, x.Code, x.Reason)
 	w.sometimes("an operator heard " + string(x.Status))
+	if x.Code == "below_floor" {
+		w.sometimes(floorRefused)
+	}
 	if x.Status == wire.ChangeApplied {
 		w.after(0, "look", func() { r.o.applied(r.p, r.c, x) }) // when the member that answered shows it, too
 	}
@@ -115,12 +121,18 @@ func (o *operators) join() {
 
 // remove takes a member out, for good.
 func (o *operators) remove(p *process, id cluster.NodeID, name string) {
-	o.demand(p, "remove "+name, []wire.Step{{Op: wire.OpRemove, Member: cluster.Member{ID: id}, BelowFloor: true}})
+	o.demand(p, "remove "+name, wire.Change{Steps: []wire.Step{{Op: wire.OpRemove, Member: cluster.Member{ID: id}}}})
+}
+
+// removeBelowFloor takes a member out even if too few voters are left.
+func (o *operators) removeBelowFloor(p *process, id cluster.NodeID, name string) {
+	steps := []wire.Step{{Op: wire.OpRemove, Member: cluster.Member{ID: id}, BelowFloor: true}}
+	o.demand(p, "remove "+name+" whatever the floor", wire.Change{Steps: steps, Why: whyBelowFloor})
 }
 
 // transfer moves leadership.
 func (o *operators) transfer(p *process, id cluster.NodeID, name string) {
-	o.demand(p, "transfer to "+name, []wire.Step{{Op: wire.OpTransfer, Member: cluster.Member{ID: id}}})
+	o.demand(p, "transfer to "+name, wire.Change{Steps: []wire.Step{{Op: wire.OpTransfer, Member: cluster.Member{ID: id}}}})
 }
 
 // lost lists the members whose disk is no more.

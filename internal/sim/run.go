@@ -78,6 +78,7 @@ func (w *World) live(script Script) {
 	if w.failure == "" {
 		w.heal()
 	}
+	w.quiet()
 	if w.failure == "" {
 		w.judge()
 	}

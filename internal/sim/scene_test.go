@@ -22,7 +22,7 @@ func newScene(t *testing.T, seed uint64, founders int) *scene {
 		restore()
 		global.Unlock()
 	})
-	s := &scene{newWorld(seed, plan{founders: founders, voters: 5, imageBytes: 1 << 20, clients: 3}), t}
+	s := &scene{newWorld(seed, plan{founders: founders, voters: 5, imageBytes: 1 << 20, clients: 3, policy: basePolicy(5)}), t}
 	s.clients.asked = true
 	return s
 }
@@ -109,6 +109,6 @@ func (s *scene) join() *node {
 func (s *scene) remove(id cluster.NodeID, name string) {
 	s.t.Helper()
 	s.until("somebody can be asked", func() bool { l := s.leader(); return l != nil && l.node.member() != nil })
-	s.ops.remove(s.leader(), id, name)
+	s.ops.removeBelowFloor(s.leader(), id, name)
 	s.until(name+" is removed", func() bool { _, ok := s.truth.latest.Tombstone(id); return ok })
 }

@@ -66,12 +66,18 @@ var kinds = []struct {
 	{"ambush", 30, (*World).lay},
 	{"kill the leader", 6, func(w *World, _ Fault) { w.onLeader((*node).kill) }},
 	{"isolate the leader", 6, func(w *World, _ Fault) { w.onLeader(w.isolate) }},
-	{"wipe", 6, (*World).wipe},
+	{"wipe", 8, (*World).wipe},
 	{"backup", 12, (*World).backup},
 	{"restore", 10, (*World).restore},
 	{"clone", 4, (*World).clone},
 	{"move", 3, (*World).move},
-	{"replace", 5, func(w *World, f Fault) { w.replaceLost(w.node(f.A).member()) }},
+	{"replace", 2, func(w *World, f Fault) { w.replaceLost(w.node(f.A).member()) }},
+	{"policy", 9, (*World).setPolicy},
+	{"pause changes", 3, (*World).hold},
+	{"resume changes", 5, (*World).release},
+	{"stop", 9, (*World).stop},
+	{"zone down", 3, (*World).zoneDown},
+	{"zone cut", 3, (*World).zoneCut},
 }
 
 // newScript draws one.
@@ -91,7 +97,7 @@ func newScript(seed uint64, trouble instant) Script {
 				break
 			}
 		}
-		at += instant(r.Int64N(int64(800 * millisecond)))
+		at += instant(r.Int64N(int64(700 * millisecond)))
 	}
 	return s
 }
@@ -194,6 +200,10 @@ func (w *World) remove(f Fault) {
 	}
 	ms := p.view.Membership.Members
 	m := ms[f.B%len(ms)]
+	if f.N%3 == 0 {
+		w.ops.removeBelowFloor(p, m.ID, m.Name)
+		return
+	}
 	w.ops.remove(p, m.ID, m.Name)
 }
 
@@ -208,10 +218,18 @@ func (w *World) transfer(f Fault) {
 }
 
 // wipe loses a disk, where the cluster can bear it. The machine comes back as
-// another node, which has to wait until the old one is removed.
+// another node, which the cluster swaps for the old one.
 func (w *World) wipe(f Fault) {
+	w.wipeBy(f, w.now+5*second)
+}
+
+func (w *World) wipeBy(f Fault, until instant) {
 	n := w.node(f.A)
-	if n.inc.IsZero() || !w.ops.mayWipe(n) {
+	switch {
+	case n.inc.IsZero() || w.healing || w.now > until:
+		return
+	case !w.ops.mayWipe(n):
+		w.after(200*millisecond, "wipe", func() { w.wipeBy(f, until) })
 		return
 	}
 	w.sometimes(diskWiped)

@@ -40,6 +40,18 @@ const (
 	rolledBackTold    = "a node heard that its disk is not trusted"
 	rolledBackAgain   = "a node that had heard it was refused at its start"
 	quorumLost        = "a majority of the voters was down"
+	policyChanged     = "the policy was changed"
+	changesPaused     = "automatic changes were paused"
+	changesResumed    = "automatic changes went on"
+	stoodDown         = "a voter that was told to stop gave its role away"
+	floorRefused      = "a removal was refused because of the floor"
+	belowFloor        = "a removal went below the floor"
+	wipedSwapped      = "a wiped voter was swapped for its successor"
+	deadReplaced      = "a dead voter was replaced"
+	votesSpread       = "a vote was moved to another zone"
+	cleanedUp         = "the roster removed a member"
+	zoneDown          = "a whole zone was down"
+	zoneCut           = "a whole zone was cut off"
 	operatorUnknown   = "an operator heard unknown"
 	operatorRefused   = "an operator heard refused"
 	operatorApplied   = "an operator heard applied"
@@ -79,6 +91,18 @@ func Sometimes() []string {
 		rolledBackTold,
 		rolledBackAgain,
 		quorumLost,
+		policyChanged,
+		changesPaused,
+		changesResumed,
+		stoodDown,
+		floorRefused,
+		belowFloor,
+		wipedSwapped,
+		deadReplaced,
+		votesSpread,
+		cleanedUp,
+		zoneDown,
+		zoneCut,
 		operatorRefused,
 		operatorApplied,
 	}

@@ -24,6 +24,8 @@ type truth struct {
 	members  map[uint64]uint64                         // hash of the membership by the index it was applied at
 	ever     map[cluster.NodeID]cluster.Incarnation    // of all that were ever members
 	removed  map[cluster.NodeID]uint64                 // index of the tombstone
+	added    map[cluster.NodeID]uint64                 // index by which it was a member
+	changes  map[uint64]wire.Change                    // committed, by index, until their membership was seen
 	owners   map[cluster.Incarnation]*node             // whose disk it is
 	seats    map[cluster.Incarnation]cluster.ClusterID // which cluster a disk is in
 	real     cluster.ClusterID                         // the one that has had a leader
@@ -54,6 +56,7 @@ func newTruth() truth {
 		leaders: map[uint64]cluster.NodeID{}, entries: map[entryID]uint64{},
 		first: 2, model: state{Values: map[string]string{}}, applied: map[int]outcome{},
 		members: map[uint64]uint64{}, ever: map[cluster.NodeID]cluster.Incarnation{}, removed: map[cluster.NodeID]uint64{},
+		added: map[cluster.NodeID]uint64{}, changes: map[uint64]wire.Change{},
 		owners: map[cluster.Incarnation]*node{}, seats: map[cluster.Incarnation]cluster.ClusterID{},
 	}
 }
@@ -127,6 +130,9 @@ func (t *truth) applying(p *process, j member.ApplyJob) {
 func (t *truth) commit(w *World, e *raftpb.Entry, s entrySum) {
 	t.log = append(t.log, s)
 	index := e.GetIndex()
+	if c, ok := changeIn(e); ok {
+		t.changes[index] = c
+	}
 	data := e.GetData()
 	if e.GetType() != raftpb.EntryNormal || len(data) == 0 || wire.EntryKind(data[0]) != wire.EntryCommands {
 		return
@@ -224,11 +230,18 @@ func (t *truth) membership(p *process, at uint64, m cluster.Membership) {
 	if at <= t.latestAt {
 		return
 	}
+	if c, ok := t.between(at); ok && t.latestAt > 0 {
+		t.legal(p, c, at, &t.latest, &m)
+	}
+	t.pairs(w, at, &m)
 	t.latest, t.latestAt = m, at
 	t.lone = t.lone || len(m.Voters()) < 2
 	for _, mem := range m.Members {
 		if inc, ok := t.ever[mem.ID]; ok && inc != mem.Incarnation {
 			w.fail("the ID %s belongs to two disks", mem.ID)
+		}
+		if _, ok := t.ever[mem.ID]; !ok {
+			t.added[mem.ID] = at
 		}
 		t.ever[mem.ID] = mem.Incarnation
 		if index, ok := t.removed[mem.ID]; ok {

@@ -9,6 +9,7 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 
+	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/internal/formation"
 	"github.com/musterhq/muster/internal/history"
 )
@@ -17,6 +18,7 @@ import (
 const (
 	clusterName    = "sim"
 	heartbeat      = 100 * time.Millisecond
+	heartbeatTime  = 100 * millisecond // the same
 	electionTicks  = 10
 	stabilityTicks = 5
 	segmentBytes   = 16 << 10
@@ -58,6 +60,8 @@ type plan struct {
 	imageBytes int64
 	trouble    instant // how long faults go on
 	clients    int
+	zones      int            // in which the machines stand; 0: none
+	policy     cluster.Policy // that every node is configured with
 }
 
 func newPlan(seed uint64) plan {
@@ -73,11 +77,26 @@ func newPlan(seed uint64) plan {
 	case 4:
 		p.founders = 4
 	}
-	if r.IntN(3) == 0 {
+	if r.IntN(2) == 0 {
 		p.voters = 3
 	}
 	p.trouble = 25*second + instant(r.Int64N(int64(20*second)))
+	if r.IntN(3) > 0 {
+		p.zones = 2 + r.IntN(3)
+	}
+	p.policy = basePolicy(p.voters)
+	if r.IntN(4) > 0 {
+		p.policy.DeadAfter = cluster.Duration(2+r.IntN(5)) * cluster.Duration(time.Second)
+	}
 	return p
+}
+
+// basePolicy is what nodes are configured with. Nobody is removed because it
+// has been away, but where an operator wants it so.
+func basePolicy(voters int) cluster.Policy {
+	return cluster.Policy{
+		TargetVoters: voters, Stability: cluster.Duration(stabilityTicks * heartbeat), JoinExpiry: cluster.Never, RemoveAfter: cluster.Never,
+	}
 }
 
 func newWorld(seed uint64, p plan) *World {
@@ -107,6 +126,7 @@ func host(i int) string { return fmt.Sprintf("n%d", i+1) }
 // add puts up a machine with an empty disk; it is not started.
 func (w *World) add(mode formation.Mode, seeds []string) *node {
 	n := newNode(w, host(len(w.nodes)), mode, seeds)
+	n.zone = w.zoneOf(len(w.nodes))
 	w.nodes = append(w.nodes, n)
 	return n
 }
