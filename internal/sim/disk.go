@@ -18,6 +18,7 @@ type diskFaults struct {
 	cut     int     // the power goes at this operation from now; 0: it stays
 	mode    crashfs.Mode
 	seed    uint64
+	also    func() // nil, or what befalls the others in the moment in which the power goes
 }
 
 var (
@@ -57,6 +58,9 @@ func (d *diskFaults) operation(p *process, op crashfs.Op) error {
 		if d.cut--; d.cut == 0 {
 			p.doomed = d.node.fs.Crash(d.mode, d.seed)
 			d.node.w.sometimes(powerInOperation)
+			if d.also != nil {
+				d.node.w.after(0, "power", d.also)
+			}
 			return errPower
 		}
 	}

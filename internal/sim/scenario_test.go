@@ -7,7 +7,6 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/musterhq/muster/cluster"
-	"github.com/musterhq/muster/internal/crashfs"
 	"github.com/musterhq/muster/internal/formation"
 	"github.com/musterhq/muster/internal/history"
 	"github.com/musterhq/muster/internal/race"
@@ -176,43 +175,6 @@ func TestHundredJoinsAtOnce(t *testing.T) {
 	s.until("all are members", func() bool { return len(s.truth.latest.Members) == 3+joins })
 	s.write(s.nodes[0])
 	s.until("all know it", func() bool { return s.settled() == "" })
-}
-
-// SCENARIOS 40: the power goes at each operation of a disk during a change of
-// roles, on the leader and on a follower.
-func TestPowerLossDuringConfChange(t *testing.T) {
-	steps := 14
-	if testing.Short() || race.Enabled {
-		steps = 4
-	}
-	for at := range steps {
-		for who := range 2 {
-			t.Run("", func(t *testing.T) {
-				s := newScene(t, uint64(at), 3).formed()
-				s.join()
-				s.join()
-				struck := false
-				s.until("a change of roles is under way", func() bool {
-					l := s.leader()
-					if l == nil || !l.view.Status.Joint {
-						return false
-					}
-					n := l.node
-					for who == 1 && n == l.node {
-						n = s.nodes[(slices.Index(s.nodes, n)+1)%3]
-					}
-					n.disk.cut, n.disk.mode, n.disk.seed = 1+at, crashfs.Mode(at%crashfs.Modes), uint64(at)
-					struck = true
-					return true
-				})
-				s.pass(5 * second)
-				if !struck {
-					s.stop("no disk was struck")
-				}
-				s.end()
-			})
-		}
-	}
 }
 
 // SCENARIOS 41: the disk of a joiner is full when its image comes. Nothing is
