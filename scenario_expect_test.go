@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster"
+	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/mustertest"
 )
 
@@ -127,5 +128,40 @@ func TestDiscoveryReturnsSelfOrPart(t *testing.T) {
 		c.Start("n5")
 		c.Ready(within(t, time.Minute), "n5")
 		oneCluster(t, c)
+	})
+}
+
+// TestTwoClustersMeet: two groups of nodes that had no way to each other both
+// founded. When they can reach each other nothing is merged, and members of
+// both say that there are two clusters, until one is gone.
+func TestTwoClustersMeet(t *testing.T) {
+	story(t, func(t *testing.T) {
+		c := expecting(t, 4, 2, turned)
+		c.Partition([]string{"n1", "n2"}, []string{"n3", "n4"})
+		c.Start()
+		c.Ready(within(t, time.Minute))
+		first, second := c.Member("n1").Status().ClusterID, c.Member("n3").Status().ClusterID
+		if first == second {
+			t.Fatal("one cluster across the partition")
+		}
+		c.Heal()
+		c.Until(within(t, 2*time.Minute), "all tell of two clusters", func() bool {
+			for _, name := range c.Running() {
+				if !why(c.Member(name), "conflict_two_clusters", first.String(), second.String()) || !c.Member(name).Saw("conflict_two_clusters") {
+					return false
+				}
+			}
+			return true
+		})
+		for i, name := range []string{"n1", "n2", "n3", "n4"} {
+			s := c.Member(name).Status()
+			if want := []cluster.ClusterID{first, first, second, second}[i]; s.ClusterID != want || len(s.Members) != 2 {
+				t.Errorf("%s is in %s with %d members", name, s.ClusterID, len(s.Members))
+			}
+		}
+		c.Crash("n3", "n4")
+		c.Until(within(t, 2*time.Minute), "nobody tells of it any more", func() bool {
+			return !why(c.Member("n1"), "conflict_two_clusters") && !why(c.Member("n2"), "conflict_two_clusters")
+		})
 	})
 }

@@ -29,6 +29,9 @@ func (x *handler) Check(peer wire.Hello, inbound bool) *wire.Refusal {
 	if v.News(peer, r) {
 		h.call(func() { h.m.Met(peer) })
 	}
+	if v.Stranger(peer, r) {
+		h.call(func() { h.m.MetStranger(peer.Self, peer.ClusterID) })
+	}
 	if r != nil && r.Code != wire.RefusedSelf && !r.Code.Passing() {
 		h.peerRefused(peer.Self.NodeID, peer.Self.Name, peer.Self.PeerAddr, r, false)
 	}

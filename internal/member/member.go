@@ -152,6 +152,7 @@ func (m *Member) Tick() {
 	case m.rep != nil:
 		m.rep.Tick()
 		m.seek()
+		m.lookAfterStrangers()
 	case m.former != nil:
 		m.former.Tick()
 	}
@@ -196,6 +197,9 @@ func (m *Member) Unreachable(id cluster.NodeID) {
 // be while the node has not heard yet that it is a member.
 func (m *Member) Refused(r *wire.Refusal) {
 	mine := m.state.ClusterID
+	if r.Code == wire.RefusedClusterID && r.From.Incarnation != m.cfg.Self.Incarnation {
+		m.MetStranger(r.From, r.Member)
+	}
 	if r.From.Incarnation == m.cfg.Self.Incarnation || r.Member.IsZero() || !mine.IsZero() && r.Member != mine {
 		return // this node's own refusal, or none of a member's
 	}

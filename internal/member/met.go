@@ -16,6 +16,8 @@ type meetings struct {
 	saved  map[cluster.NodeID]wire.Run // as on disk
 	saving bool                        // it is being written
 	asking map[cluster.NodeID]bool     // a challenge is under way
+
+	strangers []stranger // oldest first
 }
 
 // acquaintance is what a member knows of another's runs.
@@ -156,15 +158,29 @@ func (m *Member) forgetRemoved(all cluster.Membership) {
 
 // seek greets the seeds and what discovery has found, each in turn, while no
 // leader is known: others may all be at other addresses than this member knows
-// of, and this member at another than they do. The Hellos are all it takes.
+// of, and this member at another than they do. The Hellos are all it takes. With
+// a leader it looks now and then at those where no member is that it knows of: it
+// may be one of another cluster of that name, and would never be met.
 func (m *Member) seek() {
-	round, addrs := m.ticks/uint64(m.cfg.ElectionTicks), len(m.cfg.Seeds)+len(m.found)
-	if m.view.Status.Leader != 0 || m.seeking || addrs == 0 || m.ticks%uint64(m.cfg.ElectionTicks) != 0 {
+	if m.seeking || m.ticks%uint64(m.cfg.ElectionTicks) != 0 {
 		return
 	}
-	addr := slices.Concat(m.cfg.Seeds, m.found)[round%uint64(addrs)]
+	round, addrs := m.ticks/uint64(m.cfg.ElectionTicks), slices.Concat(m.cfg.Seeds, m.found)
+	if m.view.Status.Leader != 0 {
+		if round%lookRounds != 0 {
+			return
+		}
+		round /= lookRounds
+		known := m.peers()
+		addrs = slices.DeleteFunc(addrs, func(a string) bool {
+			return a == m.cfg.Self.PeerAddr || slices.Contains(slices.Collect(maps.Values(known)), a)
+		})
+	}
+	if len(addrs) == 0 {
+		return
+	}
 	m.seeking = true
-	m.call(addr, 0, wire.Request{Probe: &wire.Probe{}}, CallPatience, func(wire.Response, wire.Hello, error) { m.seeking = false })
+	m.call(addrs[round%uint64(len(addrs))], 0, wire.Request{Probe: &wire.Probe{}}, CallPatience, func(wire.Response, wire.Hello, error) { m.seeking = false })
 }
 
 // challenge asks at the address where a member was, when a later run of it has

@@ -73,7 +73,7 @@ func (m *Member) publish() {
 	if m.rep != nil {
 		v.Status = m.rep.Status()
 		v.Status.Cluster, v.Status.ClusterID = m.cfg.Cluster, m.state.ClusterID
-		v.Why, v.Election = m.rep.Why(), m.rep.Election()
+		v.Why, v.Election = slices.Concat(m.whyStrangers(), m.rep.Why()), m.rep.Election()
 		v.hints = make(map[cluster.NodeID]string, len(m.hints))
 		for id, a := range m.hints {
 			v.hints[id] = a

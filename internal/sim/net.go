@@ -101,6 +101,9 @@ func (p *process) judge(peer wire.Hello, inbound bool) *wire.Refusal {
 	if p.view.News(peer, r) {
 		p.input("met", 0, func() { p.m.Met(peer) })
 	}
+	if p.view.Stranger(peer, r) {
+		p.input("met a stranger", 0, func() { p.m.MetStranger(peer.Self, peer.ClusterID) })
+	}
 	if r != nil && r.Code != wire.RefusedSelf && !r.Code.Passing() {
 		p.node.w.sometimes("a peer was refused: " + string(r.Code))
 	}
