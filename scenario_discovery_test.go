@@ -92,8 +92,7 @@ func TestMovedMembersFindEachOtherByDiscovery(t *testing.T) {
 	story(t, func(t *testing.T) {
 		b := &board{}
 		moved := false
-		var c *mustertest.Cluster
-		c = mustertest.New(t, mustertest.Options{Config: func(name string, c *muster.Config) {
+		c := mustertest.New(t, mustertest.Options{Config: func(name string, c *muster.Config) {
 			if moved {
 				c.Seeds, c.Expect, c.Discovery = nil, 3, []discovery.Provider{b}
 				c.PeerListen = name + ":7000"

@@ -135,3 +135,25 @@ func TestDiscoveryReturnsSelfOrPart(t *testing.T) {
 		t.Fatalf("the late one is in cluster %s, not %s", got, id)
 	}
 }
+
+// Two clusters of one name meet, since one lists a member of the other among its
+// seeds. Nothing is merged, and both tell.
+func TestTwoClustersMeet(t *testing.T) {
+	a, b := newMember(t, "a", "--single"), newMember(t, "b", "--single")
+	a.start()
+	b.start()
+	first, second := ready(t, a), ready(t, b)
+	b.kill()
+	b.args = []string{"--join-only", "--seeds", a.peer}
+	b.start()
+	says(t, "conflict_two_clusters", a, b)
+	for _, m := range []*member{a, b} {
+		out, code := muster(t, "why", "--endpoint", m.client)
+		if code != 0 || !strings.Contains(out, first.String()) || !strings.Contains(out, second.String()) {
+			t.Fatalf("%s: code %d\n%s", m.name, code, out)
+		}
+		if s, err := m.status(); err != nil || len(s.Members) != 1 {
+			t.Fatalf("%s has %d members, %v", m.name, len(s.Members), err)
+		}
+	}
+}
