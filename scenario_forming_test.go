@@ -235,7 +235,7 @@ func TestWrongClusterContact(t *testing.T) {
 			if a, b := n1.Status().ClusterID, n3.Status().ClusterID; a == b {
 				t.Errorf("one cluster, %s", a)
 			}
-			if !why(n1, "peer_unreachable", "n3:2380") && !why(n1, "peer_refuses", "n3:2380") {
+			if !why(n1, "other_node_there", "n3:2380") {
 				t.Errorf("n1 doesn't say what is wrong with n3: %v", n1.Why())
 			}
 			if n := len(n3.Status().Members); n != 1 {
