@@ -109,3 +109,27 @@ func TestForceNewByMistake(t *testing.T) {
 		once(t, c, "before", "meanwhile")
 	})
 }
+
+// TestForceNewTwice: the cluster is re-formed around two of its members. They
+// stay two, none ends the other, and both say so.
+func TestForceNewTwice(t *testing.T) {
+	story(t, func(t *testing.T) {
+		ctx := t.Context()
+		c := formed(t, mustertest.Options{})
+		propose(t, c.Leader(ctx), "before")
+		c.Stop(ctx)
+		for _, name := range []string{"n1", "n2"} {
+			if _, err := muster.ForceNew(c.Dir(name), muster.ForceNewOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.Start("n1", "n2")
+		for _, name := range []string{"n1", "n2"} {
+			c.Until(ctx, name+" leads alone", func() bool { s := c.Member(name).Status(); return s.Leader == s.Self.ID })
+			c.Until(ctx, name+" says that there are two", func() bool { return why(c.Member(name), "refused_generation_conflict", "twice") })
+			if s := c.Member(name).Status(); len(s.Members) != 1 {
+				t.Errorf("%s: %+v", name, s.Members)
+			}
+		}
+	})
+}

@@ -91,6 +91,8 @@ type Membership struct {
 	// Generation is how often the cluster was re-formed after a majority of it
 	// was lost for good; see Reform.
 	Generation uint64 `json:"generation,omitempty"`
+	// ReformedBy is the member around which it was re-formed last.
+	ReformedBy NodeID `json:"reformed_by,omitempty"`
 
 	Members  []Member    `json:"members"`            // sorted by ID, no duplicates
 	Removed  []Tombstone `json:"removed,omitempty"`  // sorted by ID, no duplicates
@@ -164,7 +166,7 @@ func (m *Membership) Reform(only Member, generation, index uint64) {
 	}
 	only.Role, only.Replaces = Voter, 0
 	m.Put(only)
-	m.Leaving, m.Generation = nil, generation
+	m.Leaving, m.Generation, m.ReformedBy = nil, generation, only.ID
 }
 
 // Tombstone says whether the identity was removed, and when.

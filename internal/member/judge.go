@@ -12,7 +12,7 @@ import (
 // Hello is what this node opens connections with.
 func (v *View) Hello() wire.Hello {
 	h := wire.Hello{
-		Protocol: wire.Protocol, Cluster: v.cfg.Cluster, ClusterID: v.Status.ClusterID, Generation: v.Status.Generation,
+		Protocol: wire.Protocol, Cluster: v.cfg.Cluster, ClusterID: v.Status.ClusterID, Generation: v.Status.Generation, ReformedBy: v.reformedBy,
 		Self: v.cfg.Self, Epoch: v.cfg.Epoch, Boots: v.cfg.Boots, Stage: v.Stage, Version: v.cfg.Version,
 	}
 	if h.Stage == wire.Blank || h.Stage == wire.Promised || h.Stage == wire.Accepted {
@@ -97,8 +97,10 @@ func (v *View) judge(peer wire.Hello, inbound bool) (wire.RefusalCode, string, u
 func (v *View) judgeGeneration(peer wire.Hello) (wire.RefusalCode, string) {
 	mine := v.Status.Generation
 	switch {
-	case peer.ClusterID != v.Status.ClusterID || peer.Generation == mine:
+	case peer.ClusterID != v.Status.ClusterID || peer.Generation == mine && peer.ReformedBy == v.reformedBy:
 		return "", ""
+	case peer.Generation == mine:
+		return wire.RefusedGenerationConflict, fmt.Sprintf("the cluster was re-formed twice as generation %d, around member %s there and around %s here", mine, peer.ReformedBy, v.reformedBy)
 	case peer.Generation < mine:
 		return wire.RefusedOldGeneration, fmt.Sprintf("its directory is of before the cluster was re-formed (generation %d, the cluster's is %d): what it holds beyond the cluster's is lost", peer.Generation, mine)
 	}

@@ -160,8 +160,13 @@ func TestJudgeGeneration(t *testing.T) {
 	of := func(name string, generation uint64) wire.Hello {
 		h := someone(name, 1, "a")
 		h.Generation = generation
+		if generation > 0 {
+			h.ReformedBy = 7
+		}
 		return h
 	}
+	twice := of("n3", 2)
+	twice.ReformedBy = 8
 	blank := of("n4", 0)
 	blank.ClusterID, blank.Stage, blank.Purpose = cluster.ClusterID{}, wire.Blank, wire.ForControl
 	foreign := of("n3", 3)
@@ -175,12 +180,13 @@ func TestJudgeGeneration(t *testing.T) {
 		{"an older one", of("n3", 1), wire.RefusedOldGeneration},
 		{"an older one, given up", of("n9", 1), wire.RefusedOldGeneration},
 		{"a newer one", of("n3", 3), wire.RefusedNewGeneration},
+		{"the same number, but around another member", twice, wire.RefusedGenerationConflict},
 		{"in no cluster yet", blank, ""},
 		{"of another cluster", foreign, wire.RefusedClusterID},
 	} {
 		for _, inbound := range []bool{true, false} {
 			v := view()
-			v.Status.Generation = 2
+			v.Status.Generation, v.reformedBy = 2, 7
 			var code wire.RefusalCode
 			r := v.Judge(c.peer, inbound)
 			if r != nil {

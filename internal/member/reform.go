@@ -115,9 +115,13 @@ func finishReform(log *raftlog.Log, r *Reform) error {
 	return nil
 }
 
-// generation is the cluster's, as far as this node knows.
-func (m *Member) generation(all *cluster.Membership) uint64 {
-	return max(m.state.Generation, all.Generation)
+// generation is the cluster's, as far as this node knows, and the member around
+// which it began. The log says so only once it is applied.
+func (m *Member) generation(all *cluster.Membership) (uint64, cluster.NodeID) {
+	if r := m.state.Reform; r != nil && r.Generation > all.Generation {
+		return r.Generation, r.Only.ID
+	}
+	return max(m.state.Generation, all.Generation), all.ReformedBy
 }
 
 // outdated ends a member of a cluster that was re-formed without it. It is noted

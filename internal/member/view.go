@@ -23,6 +23,8 @@ type View struct {
 	pinned cluster.ClusterID // see formation.Former.Pinned
 	hints  map[cluster.NodeID]string
 	known  acquaintances
+
+	reformedBy cluster.NodeID // the member around which the cluster was re-formed last
 }
 
 // run is this node's own.
@@ -86,7 +88,7 @@ func (m *Member) publish() {
 		}
 	}
 	v.Status.Stage = string(v.Stage)
-	v.Status.Generation = m.generation(&v.Membership)
+	v.Status.Generation, v.reformedBy = m.generation(&v.Membership)
 	v.Status.LogBytes = m.disk.Log.Size()
 	m.view = v
 	m.body.Changed(v)

@@ -56,8 +56,9 @@ type Hello struct {
 	Expect    int               `json:"expect,omitempty"` // of a node that founds with whom it meets: how many together
 	Version   string            `json:"version,omitempty"`
 
-	Generation uint64 `json:"generation,omitempty"` // of the cluster: how often it was re-formed
-	Now        int64  `json:"now,omitempty"`        // of the sender's clock, Unix milliseconds; nothing is decided by it
+	Generation uint64         `json:"generation,omitempty"`  // of the cluster: how often it was re-formed
+	ReformedBy cluster.NodeID `json:"reformed_by,omitempty"` // around which member, last
+	Now        int64          `json:"now,omitempty"`         // of the sender's clock, Unix milliseconds; nothing is decided by it
 	// Pin is the cluster that a node was in which lost its disk and not its pin.
 	Pin   cluster.ClusterID `json:"pin,omitzero"`
 	Token []byte            `json:"token,omitempty"` // Proof that the node has the cluster's token; never the token
@@ -111,6 +112,8 @@ const (
 	RefusedOldGeneration RefusalCode = "old_generation" // it is of before the cluster was re-formed: ends it
 	RefusedNewGeneration RefusalCode = "new_generation" // the acceptor is: that ends the acceptor
 
+	RefusedGenerationConflict RefusalCode = "generation_conflict" // the cluster was re-formed twice, around different members
+
 	RefusedToken RefusalCode = "token" // it doesn't prove that it has the cluster's token
 
 	// Of connections with TLS, before any Hello; no member has said them.
@@ -133,6 +136,8 @@ func (c RefusalCode) TLS() bool { return strings.HasPrefix(string(c), "tls_") }
 // WayOut is what can be done about a member that is refused so.
 func (c RefusalCode) WayOut(member string) string {
 	switch c {
+	case RefusedGenerationConflict:
+		return "keep one of the two: stop all members of the other, and start them with empty directories to join; what was acknowledged there is lost"
 	case RefusedToken:
 		return "start all nodes of the cluster with the same token (--join-token-file)"
 	case RefusedTLSExpired:

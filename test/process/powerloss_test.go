@@ -41,10 +41,10 @@ func TestPowerLossDuringConfChange(t *testing.T) {
 		time.Sleep(time.Duration(rand.IntN(60)) * time.Millisecond) // any moment of it
 		killAll(ms, round%2 == 0)
 		restart(t, ms)
+		agree(t, ms)
 		if got := ready(t, ms...); got != id {
 			t.Fatalf("round %d: it is cluster %s, and was %s", round, got, id)
 		}
-		agree(t, ms)
 	}
 	change(t, ms[0], five)
 	voters(t, ms[0], 5)
@@ -96,22 +96,31 @@ func restart(t *testing.T, ms []*member) {
 	}
 	last := ms[len(ms)-1]
 	eventually(t, "the last is a member, or hears that it was removed", func() bool {
-		if !last.running() {
-			if last.code != exitRemoved {
-				t.Fatalf("%s ended with %d", last.name, last.code)
-			}
-			last.wipe()
-			last.start()
-		}
+		revive(last)
 		s, err := last.status()
 		return err == nil && s.Stage == "member" && s.Leader != 0
 	})
 }
 
-// agree waits until all show the same members in the same roles.
+// revive starts one that has heard that it was removed with an empty directory.
+func revive(m *member) {
+	m.t.Helper()
+	if m.running() {
+		return
+	}
+	if m.code != exitRemoved {
+		m.t.Fatalf("%s ended with %d", m.name, m.code)
+	}
+	m.wipe()
+	m.start()
+}
+
+// agree waits until all show the same members in the same roles. The last may
+// hear only now that it was removed.
 func agree(t *testing.T, ms []*member) {
 	t.Helper()
 	eventually(t, "all show the same members", func() bool {
+		revive(ms[len(ms)-1])
 		var first string
 		for _, m := range ms {
 			s, err := m.status()
