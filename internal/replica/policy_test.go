@@ -165,3 +165,27 @@ func TestNameOfASilentMember(t *testing.T) {
 		t.Errorf("it replaces %s, which is gone", got.Replaces)
 	}
 }
+
+// TestMoveKeepsThePair: a member that comes in place of another and moves before
+// it has taken that place still comes in place of it.
+func TestMoveKeepsThePair(t *testing.T) {
+	w := newWorld(t, 5, 3, 3)
+	l := w.elect(1)
+	gone := w.nodes[2]
+	gone.crash()
+	w.ticks(7)
+	n := w.newNode(13)
+	n.self.Name, n.self.PeerAddr = gone.self.Name, gone.self.PeerAddr
+	token := l.change(join(n.self))
+	w.settle()
+	l.want(token, wire.ChangeApplied, "")
+	moved := n.self
+	moved.PeerAddr = "elsewhere:1"
+	token = l.change(wire.Change{Request: "move", Steps: []wire.Step{{Op: wire.OpUpdate, Member: moved}}})
+	w.settle()
+	l.want(token, wire.ChangeApplied, "")
+	m := l.rep.Membership()
+	if got, _ := m.Member(13); got.Replaces != 2 || got.PeerAddr != "elsewhere:1" {
+		t.Errorf("after its move it is %+v", got)
+	}
+}
