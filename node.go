@@ -119,7 +119,8 @@ func (n *Node) HandOver(ctx context.Context) { n.host.HandOver(ctx) }
 // in founding by it again. It is to be said at each founder that is left; only
 // then do they found anew.
 //
-// By it the caller vouches that no cluster came of that genesis, or none that
+// By it the caller vouches that no cluster came of that genesis, nor of one that
+// was given up for it before, or none that
 // is left: if those that are named go on somewhere, there are two clusters.
 // Errors: ErrRefused (a named one answers, one that is silent isn't named, or
 // there is nothing to give up), ErrStopped: it did not happen; ErrUnknownOutcome.

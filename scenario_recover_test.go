@@ -51,7 +51,7 @@ func TestForceNew(t *testing.T) {
 			if _, err := c.TryStart(lost.Name); !errors.Is(err, muster.ErrOldGeneration) {
 				t.Fatalf("%s started again: %v", lost.Name, err)
 			}
-			if !why(c.Member(best.Name), "refused_old_generation", lost.Name, "generation 0") {
+			if !why(c.Member(best.Name), "peer_refused", lost.Name, "generation 0") {
 				t.Errorf("it doesn't say whom it refused: %+v", c.Member(best.Name).Why())
 			}
 			c.Wipe(lost.Name)
@@ -126,7 +126,7 @@ func TestForceNewTwice(t *testing.T) {
 		c.Start("n1", "n2")
 		for _, name := range []string{"n1", "n2"} {
 			c.Until(ctx, name+" leads alone", func() bool { s := c.Member(name).Status(); return s.Leader == s.Self.ID })
-			c.Until(ctx, name+" says that there are two", func() bool { return why(c.Member(name), "refused_generation_conflict", "twice") })
+			c.Until(ctx, name+" says that there are two", func() bool { return why(c.Member(name), "peer_refused", "twice") })
 			if s := c.Member(name).Status(); len(s.Members) != 1 {
 				t.Errorf("%s: %+v", name, s.Members)
 			}

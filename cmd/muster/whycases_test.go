@@ -311,8 +311,14 @@ func strangerRefused(t *testing.T) server.WhyAnswer {
 }
 
 func otherNodeThere(t *testing.T) server.WhyAnswer {
-	c := led(t, mustertest.Options{})
+	other := false
+	c := led(t, mustertest.Options{Config: func(name string, c *muster.Config) {
+		if name == "n3" && other {
+			c.Name = "n9"
+		}
+	}})
 	c.Wipe("n3")
+	other = true
 	time.Sleep(time.Second)
 	c.Start("n3")
 	time.Sleep(10 * time.Second)

@@ -39,7 +39,7 @@ const (
 	// maxRefusals bounds what strangers can make a node remember.
 	maxRefusals = 256
 	// refusalsLast is for how long a refusal is told of after the last attempt.
-	refusalsLast = time.Minute
+	refusalsLast = 5 * time.Minute
 	// turnedLast is the same for those about certificates: they may be mended at
 	// any time, and whoever still has that trouble comes again every few seconds.
 	turnedLast = 10 * time.Second

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/musterhq/muster/cluster"
 )
@@ -14,7 +15,7 @@ func newcomer(i int) cluster.Member {
 
 // leading is a replica as it is while it leads, with no learner yet.
 func leading() *Replica {
-	r := &Replica{cfg: Config{ElectionTicks: 10, Self: cluster.Member{ID: 1}}, termStart: 1}
+	r := &Replica{cfg: Config{ElectionTicks: 10, Tick: cluster.Duration(100 * time.Millisecond), Self: cluster.Member{ID: 1}}, termStart: 1}
 	r.membership = cluster.Membership{Members: []cluster.Member{{ID: 1, Role: cluster.Voter}}}
 	r.peers.heard, r.peers.lags, r.peers.added = map[cluster.NodeID]*heard{}, map[cluster.NodeID]*lag{}, map[cluster.NodeID]uint64{}
 	return r

@@ -89,7 +89,7 @@ func TestForceNewClusterThenOldNodesReturn(t *testing.T) {
 			t.Fatalf("%s, of before: exit %d", m.name, code)
 		}
 		eventually(t, "the new generation says that it refuses "+m.name, func() bool {
-			return strings.Contains(best.why(), "old_generation") && strings.Contains(best.why(), m.name)
+			return strings.Contains(best.why(), "of before the cluster was re-formed") && strings.Contains(best.why(), m.name)
 		})
 	}
 	best.kill() // nobody can tell them now: they must know by themselves
