@@ -264,3 +264,19 @@ func write(t *testing.T, m *mustertest.Member, n, size int) {
 		}
 	}
 }
+
+// only leaves out what a case is not about.
+func only(a server.WhyAnswer, keep func(event.Reason) bool) server.WhyAnswer {
+	drop := func(rs []event.Reason) []event.Reason {
+		return slices.DeleteFunc(slices.Clone(rs), func(r event.Reason) bool { return !keep(r) })
+	}
+	s := event.Survey{Reasons: drop(a.Survey.Reasons)}
+	for _, m := range a.Survey.Members {
+		if m.Err == "" {
+			m.Reasons = drop(m.Reasons)
+			s.Members = append(s.Members, m)
+		}
+	}
+	a.Reasons, a.LeaderReasons, a.Survey = drop(a.Reasons), drop(a.LeaderReasons), &s
+	return a
+}

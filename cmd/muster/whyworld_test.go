@@ -135,14 +135,22 @@ func (s *stranger) Snapshot(context.Context, wire.Hello, net.Conn)      {}
 func (s *stranger) Unreachable(cluster.NodeID)                          {}
 func (s *stranger) Refused(_ cluster.NodeID, _ string, _ *wire.Refusal) {}
 
-// crowd is a cluster that many nodes ask to be let in at once.
+// crowd is a cluster that lets in as many as it does at a time, none of which
+// shows up yet, while j1 to j4 ask one after another.
 func crowd(t *testing.T) *mustertest.Cluster {
 	t.Helper()
-	wall := newFirewall()
-	c := led(t, mustertest.Options{Config: wall.config})
-	for i := range 12 {
-		wall.slow("n1", fmt.Sprintf("j%02d", i), 64) // they are caught up slowly
-		c.Start(fmt.Sprintf("j%02d", i))
+	c := led(t, mustertest.Options{Config: func(_ string, c *muster.Config) { c.ElectionTimeout = 2 * time.Second }})
+	for i := range 8 {
+		s := newStranger(t, c, fmt.Sprintf("s%d", i), nil)
+		c.Until(t.Context(), s.self.Name+" is let in", func() bool {
+			join := wire.Request{Join: &wire.Join{Self: s.self, Cluster: "muster"}}
+			resp, _, err := s.tr.Call(t.Context(), mustertest.Addr("n1"), 0, join)
+			return err == nil && resp.Join != nil && resp.Join.Status == wire.JoinDone
+		})
+	}
+	for i := range 4 {
+		c.Start(fmt.Sprintf("j%d", i+1))
+		time.Sleep(600 * time.Millisecond) // of ten seconds that the others have
 	}
 	return c
 }
