@@ -196,6 +196,7 @@ func (c Config) noWay() bool { return !c.Single && len(c.Seeds) == 0 && len(c.Di
 var errNoWay = errors.New(`no way to a cluster was chosen; choose one of
   Seeds (--seeds a:2380,b:2380,c:2380)  found a cluster together with these nodes, or join the one they are in
   Expect and Seeds (--expect 3)         found a cluster of three with whom these nodes know, or join the one they are in
+  Expect and Discovery (--discover dns:muster.default.svc --expect 3)  the same, with whom DNS, a file or multicast finds
   Single (--single)                     found a cluster of one, at once; others can join it
   JoinOnly and Seeds (--join-only)      join the cluster that these nodes are in, never found one`)
 

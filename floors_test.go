@@ -71,7 +71,7 @@ var floors = []floor{
 	{7, "server", ". cluster event statemachine kv internal/etcdapi"},
 	{7, "mustertest", ". cluster event statemachine internal/transport"},
 
-	{8, "cmd/muster", ". cluster event server internal/loopback"},
+	{8, "cmd/muster", ". cluster discovery discovery/spec event server internal/loopback"},
 	{7, "cmd/mustersim", "internal/sim"},
 	{8, "examples/counter", ". statemachine"},
 	{8, "test/process", ""}, // tests alone, over the built command

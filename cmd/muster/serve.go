@@ -15,6 +15,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/musterhq/muster"
+	"github.com/musterhq/muster/discovery"
+	"github.com/musterhq/muster/discovery/spec"
 	"github.com/musterhq/muster/server"
 )
 
@@ -33,7 +35,7 @@ type serveFlags struct {
 	pinFile                      string
 	listen, advertise            string
 	peerListen, peerAdvertise    string
-	seeds                        []string
+	seeds, discover              []string
 	joinOnly, single             bool
 	expect                       int
 	heartbeat, election          time.Duration
@@ -54,6 +56,7 @@ func (f *serveFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.peerListen, "peer-listen", "127.0.0.1:2380", "address to listen on for other members")
 	set.StringVar(&f.peerAdvertise, "peer-advertise", "", "--peer-listen as other members reach it (default: what is listened on)")
 	set.StringSliceVar(&f.seeds, "seeds", nil, "peer addresses of the founders, the same list on each; with --expect or --join-only just addresses to ask")
+	set.StringSliceVar(&f.discover, "discover", nil, "where to find other nodes, with --expect or --join-only; one or more of:\n"+spec.Forms)
 	set.IntVar(&f.expect, "expect", 0, "how many nodes found the cluster together, whichever those are that meet through --seeds; more than half of all that will be started")
 	set.BoolVar(&f.joinOnly, "join-only", false, "join a cluster through --seeds; never found one")
 	set.BoolVar(&f.single, "single", false, "found a cluster of one, at once; others can join it")
@@ -83,6 +86,14 @@ func (f *serveFlags) serverConfig(log *slog.Logger) (server.Config, error) {
 	if f.dataDir == "" {
 		f.dataDir = f.name + ".muster"
 	}
+	var sources []discovery.Provider
+	for _, s := range f.discover {
+		p, err := spec.Parse(s, f.cluster)
+		if err != nil {
+			return server.Config{}, usage("--discover: %v", err)
+		}
+		sources = append(sources, p)
+	}
 	token, err := f.joinToken()
 	if err != nil {
 		return server.Config{}, err
@@ -93,7 +104,7 @@ func (f *serveFlags) serverConfig(log *slog.Logger) (server.Config, error) {
 		Node: muster.Config{
 			Name: f.name, DataDir: f.dataDir, PinFile: f.pinFile, Cluster: f.cluster, Zone: f.zone,
 			PeerListen: f.peerListen, PeerAdvertise: f.peerAdvertise,
-			Seeds: f.seeds, Expect: f.expect, Single: f.single, JoinOnly: f.joinOnly,
+			Seeds: f.seeds, Discovery: sources, Expect: f.expect, Single: f.single, JoinOnly: f.joinOnly,
 			HeartbeatInterval: f.heartbeat, ElectionTimeout: f.election,
 			SnapshotLogBytes: f.snapshotLog, SnapshotSendBytesPerSecond: f.snapshotRate,
 			PeerTLS: f.peerTLS, JoinToken: token,
