@@ -16,9 +16,8 @@ type PinStore interface {
 
 // Pin says in which cluster a node is. See package formation for what it is for.
 type Pin struct {
-	Cluster    string            `json:"cluster"` // its name
-	ClusterID  cluster.ClusterID `json:"cluster_id"`
-	Generation uint64            `json:"generation"`
+	Cluster   string            `json:"cluster"` // its name
+	ClusterID cluster.ClusterID `json:"cluster_id"`
 }
 
 func (m *Member) pinPath() string {
