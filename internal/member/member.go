@@ -76,6 +76,7 @@ type Member struct {
 	asking  bool     // an announcement of this member's own is on its way
 	found   []string // addresses that discovery has found, newest first; see Discovered
 	seeking bool     // a seed, or one of those found, is being asked who it is
+	again   string   // one of these that is to be asked next; "": whose turn it is
 	turn    int      // whom to ask next, if there is no leader to ask
 	images  images
 	writing int               // appends at the writer

@@ -1,6 +1,7 @@
 package member
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -179,8 +180,15 @@ func (m *Member) seek() {
 	if len(addrs) == 0 {
 		return
 	}
-	m.seeking = true
-	m.call(addrs[round%uint64(len(addrs))], 0, wire.Request{Probe: &wire.Probe{}}, CallPatience, func(wire.Response, wire.Hello, error) { m.seeking = false })
+	again := m.again != ""
+	addr := cmp.Or(m.again, addrs[round%uint64(len(addrs))])
+	m.seeking, m.again = true, ""
+	m.call(addr, 0, wire.Request{Probe: &wire.Probe{}}, CallPatience, func(_ wire.Response, _ wire.Hello, err error) {
+		m.seeking = false
+		if r, ok := errors.AsType[*wire.Refusal](err); ok && r.Code == wire.RefusedMoving && !again {
+			m.again = addr // one of the two has moved: that is looked into now, and known at the next Hello
+		}
+	})
 }
 
 // challenge asks at the address where a member was, when a later run of it has

@@ -97,3 +97,28 @@ func TestRemovedBeforeItJoined(t *testing.T) {
 	s.until("it knows", func() bool { return n.gone })
 	s.end()
 }
+
+// Two of three members have moved, the third is gone for good, and one of them
+// knows of many addresses where nobody is, and of the other's. Its first Hello is
+// not believed, since it comes from elsewhere; the second is, and doesn't have to
+// wait until all other addresses were tried again.
+func TestTwoMoveAmongManySeeds(t *testing.T) {
+	s := newScene(t, 23, 3).formed()
+	gone := s.nodes[1]
+	gone.kill()
+	gone.gone = true
+	seeds := []string{"x1", "x2", "x3", "x4", "n1-1", "x5", "x6", "x7", "x8", "x9"}
+	for _, i := range []int{0, 2} {
+		n := s.nodes[i]
+		n.kill()
+		n.host = n.name + "-1"
+		n.mode, n.seeds = formation.JoinOnly, seeds
+	}
+	s.startAll()
+	begun := s.now
+	s.until("they have found each other", func() bool { return s.led() == "" })
+	if took := s.now - begun; took > 10*second {
+		s.stop("it took %d s", took/second)
+	}
+	s.end()
+}
