@@ -39,8 +39,12 @@ func (w *World) strength(m *cluster.Membership) string {
 	return ""
 }
 
-// spread: no vote is better in another zone, but for the leader's.
+// spread: no vote is better in another zone, but for the leader's. Of two voters
+// neither can be moved: should the newcomer fail, there would be no quorum.
 func (w *World) spread(l *process, m *cluster.Membership) string {
+	if len(m.Voters()) == 2 {
+		return ""
+	}
 	zone := func(x cluster.Member) string { return cmp.Or(x.Zone, x.ID.String()) }
 	votes := map[string]int{}
 	for _, x := range m.Members {
