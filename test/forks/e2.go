@@ -30,7 +30,7 @@ func (st *stage) e2(dir string) {
 	st.did("start six blank nodes; each lists all six in another order, and expects %d:\n%s %s", e2Expect, st.sys.name(), strings.Join(first.args, " "))
 	refused := map[*node]bool{}
 	ids := map[uint64][]string{}
-	st.during(st.settling, func() {
+	look := func() {
 		ids = st.clusters()
 		for _, n := range st.nodes {
 			if !n.running() {
@@ -42,6 +42,11 @@ func (st *stage) e2(dir string) {
 				refused[n] = true
 			}
 		}
+	}
+	st.during(st.settling, look)
+	st.until("all are in a cluster, or each says why not", func() bool {
+		look()
+		return len(ids) > 0 && len(only(ids)) == e2Nodes || len(ids) == 0 && len(refused) == e2Nodes || len(ids) > 1
 	})
 	switch {
 	case len(ids) == 1 && len(only(ids)) == e2Nodes:
