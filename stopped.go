@@ -2,11 +2,13 @@ package muster
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/musterhq/muster/event"
 	"github.com/musterhq/muster/internal/snapshot"
+	"github.com/musterhq/muster/internal/wire"
 )
 
 // whyStopped is why a node has stopped by itself, and what can be done.
@@ -20,6 +22,9 @@ func whyStopped(err error) event.Reason {
 	case errors.Is(err, ErrRolledBack):
 		r.Code = "rolled_back"
 		r.WayOut = "remove the member from the cluster, and start it with an empty data directory to join as a new one"
+	case errors.Is(err, ErrOldGeneration):
+		r.Code, r.WayOut = "old_generation", wire.RefusedOldGeneration.WayOut("")
+		r.Text = strings.TrimSuffix(r.Text, "; "+r.WayOut)
 	case errors.Is(err, ErrDisk) && (vfs.IsNoSpaceError(err) || errors.Is(err, snapshot.ErrNoSpace)):
 		r.Code = "disk_full"
 		r.WayOut = "free some space on the disk of its data directory, and start it again: what was acknowledged is there"

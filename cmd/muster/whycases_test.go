@@ -310,7 +310,7 @@ func strangerRefused(t *testing.T) server.WhyAnswer {
 	s := newStranger(t, c, "x1", func(h *wire.Hello) { h.ClusterID, h.Stage = cluster.ClusterID{0: 9}, wire.InCluster })
 	s.tr.SetPeers(map[cluster.NodeID]string{c.Member("n1").Status().Self.ID: mustertest.Addr("n1")})
 	time.Sleep(10 * time.Second)
-	return askFor(t, c, "n1", "peer_refused")
+	return askFor(t, c, "n1", "conflict_two_clusters")
 }
 
 func otherNodeThere(t *testing.T) server.WhyAnswer {

@@ -100,7 +100,7 @@ func less(owner cluster.NodeID, reasons, links, said []event.Reason) []event.Rea
 			return true
 		}
 		if slices.ContainsFunc(said, func(s event.Reason) bool {
-			return s.Peer != 0 && s.Code == r.Code && s.Peer == r.Peer && s.Text == r.Text
+			return (s.Peer != 0 || s.Addr != "") && s.Code == r.Code && s.Peer == r.Peer && s.Text == r.Text
 		}) {
 			return true
 		}
@@ -125,11 +125,11 @@ func notAsked(why server.WhyAnswer) string {
 		}
 		return ""
 	}
-	said := append(slices.Clone(why.Reasons), why.Survey.Reasons...)
+	said := slices.Concat(why.Reasons, why.LeaderReasons, why.Survey.Reasons)
 	var parts []string
 	for _, m := range why.Survey.Members {
 		told := slices.ContainsFunc(said, func(r event.Reason) bool {
-			aboutPeer := aboutLink(r) || strings.HasPrefix(r.Code, "peer_") || r.Code == "other_node_there"
+			aboutPeer := aboutLink(r) || strings.HasPrefix(r.Code, "peer_") || r.Code == "other_node_there" || r.Code == "voter_wiped" || strings.HasPrefix(r.Code, "tls_")
 			return r.Peer == m.ID && aboutPeer || r.Code == "no_quorum_reachable" && strings.Contains(r.Text, m.Name)
 		})
 		if m.Err != "" && !told {

@@ -66,11 +66,11 @@ func (f *Former) explainSeed(code string, p *peer) event.Reason {
 		}
 		return p.reason(code, text, out)
 	}
-	why := "no reason given"
+	why, out := "no reason given", "see `muster why` there"
 	if p.refusal != nil {
-		why = p.refusal.Reason
+		why, out = p.refusal.Reason, p.refusal.Code.WayOut(f.cfg.Self.Name)
 	}
-	return p.reason(code, fmt.Sprintf("%s refuses this node: %s", p.who(), why), "end what the refusal says; this node keeps asking")
+	return p.reason(code, fmt.Sprintf("%s refuses this node: %s", p.who(), why), out)
 }
 
 // howLong is for how long a peer has been silent.

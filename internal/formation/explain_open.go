@@ -84,6 +84,7 @@ func (f *Former) present(company []*peer, around int) string {
 	for _, p := range company {
 		words = append(words, p.who())
 	}
+	slices.Sort(words[1:])
 	if unseen := around - len(words); unseen > 0 {
 		words = append(words, fmt.Sprintf("and %d that only these see", unseen))
 	}

@@ -91,10 +91,12 @@ func (f *Former) whyTwoClusters() event.Reason {
 				at = append(at, p.who())
 			}
 		}
-		parts = append(parts, fmt.Sprintf("%s (%s)", id, strings.Join(at, ", ")))
+		slices.Sort(at)
+		parts = append(parts, fmt.Sprintf("%s in %s", strings.Join(at, ", "), id))
 	}
+	slices.Sort(parts)
 	return event.Reason{Code: whyTwoClusters,
-		Text:   fmt.Sprintf("different clusters are named %q: %s; this node joins neither", f.cfg.Cluster, strings.Join(parts, " and ")),
+		Text:   fmt.Sprintf("different clusters are named %q: %s; this node joins neither", f.cfg.Cluster, strings.Join(parts, ", and ")),
 		WayOut: "stop the one that is wrong here, give it another name, or take its addresses out of the seeds"}
 }
 
@@ -130,13 +132,21 @@ func (f *Former) whyNobody() []event.Reason {
 		r.WayOut = "start a member of that cluster where this node's discovery finds it, or name its address (--seeds)"
 	}
 	reasons := []event.Reason{r}
+	shut := 0 // that don't say what they are in, as they want nothing of this node
 	for i := range f.peers {
 		p := &f.peers[i]
 		code := f.unfit(p)
 		if !p.told() || code == "" || code == whySeedsDiffer {
 			continue
 		}
+		if p.refusal != nil {
+			shut++
+		}
 		reasons = append(reasons, f.explain(problem{code: code, p: p}))
+	}
+	if len(told) > 0 && shut == len(told) {
+		reasons[0].Text = fmt.Sprintf("this node was told to join a cluster named %q, and none of %s lets it in", f.cfg.Cluster, list(told))
+		reasons[0].WayOut = "end what keeps each from it"
 	}
 	return reasons
 }
@@ -201,6 +211,8 @@ func (f *Former) whyBlocked() event.Reason {
 	for _, i := range missing(f.blocked.genesis.Founders, f.blocked.founders) {
 		gone, words = append(gone, fmt.Sprintf("%s (incarnation %s)", i.Name, i.Incarnation)), append(words, i.Name)
 	}
+	slices.Sort(gone)
+	slices.Sort(words)
 	if len(gone) == 0 {
 		r.Text = fmt.Sprintf("%s accepted a genesis that an operator has given up here", list(f.holders()))
 		r.WayOut = "give it up there as well (`muster abandon-genesis`), or start those nodes with empty data directories"
@@ -213,8 +225,8 @@ func (f *Former) whyBlocked() event.Reason {
 
 // giveUp is the way out of an accepted genesis where founders are gone for good.
 func (f *Former) giveUp(gone []string) string {
-	return fmt.Sprintf("if they are gone for good, and no cluster came of them: `muster abandon-genesis --gone %s` at each of %s",
-		strings.Join(gone, ","), list(f.holders()))
+	return fmt.Sprintf("if they are gone for good, and no cluster came of them: `muster abandon-genesis --gone %s` at %s",
+		strings.Join(gone, ","), each(f.holders()))
 }
 
 // coFounders names those with whom this node accepted to found, for people.
@@ -231,6 +243,7 @@ func names(ids []wire.Identity) string {
 	for i, id := range ids {
 		words[i] = id.Name
 	}
+	slices.Sort(words)
 	return list(words)
 }
 
@@ -262,6 +275,13 @@ func orElse(s, other string) string {
 }
 
 // list writes words as people do.
+func each(words []string) string {
+	if len(words) > 1 {
+		return "each of " + list(words)
+	}
+	return list(words)
+}
+
 func list(words []string) string {
 	if len(words) == 0 {
 		return "none"

@@ -163,7 +163,7 @@ func whyGone(v *member.View, gone cluster.Member, pairs []pair) event.Reason {
 	slices.Sort(by)
 	return event.Reason{Code: "peer_unreachable", Peer: gone.ID, Addr: v.Addr(gone),
 		Text:   fmt.Sprintf("%s at %s can't be reached by %s for %s%s", gone.Name, v.Addr(gone), strings.Join(by, ", "), event.Span(millis), after(": ", err)),
-		WayOut: "start it, or mend the network to it; if it is gone for good: muster remove " + gone.Name}
+		WayOut: "start it, or mend the network to it; " + goneForGood(v, gone.ID)}
 }
 
 // after is text behind an opening, or nothing.

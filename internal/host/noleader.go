@@ -31,7 +31,7 @@ func whyNoLeader(v *member.View, own cluster.Reach) []event.Reason {
 	if up < need {
 		return []event.Reason{{Code: "no_quorum_reachable",
 			Text:   fmt.Sprintf("%s%d of %d voters can be reached, %d are needed; missing: %s%s", text, up, voters, need, strings.Join(missing, ", "), votes),
-			WayOut: fmt.Sprintf("start %d of the missing members again, with their data directories, or mend the network to them", need-up)}}
+			WayOut: missingWayOut(need-up, len(missing), refusedVoters(v, own))}}
 	}
 	r := event.Reason{Code: "no_leader",
 		Text:   fmt.Sprintf("%san election is under way; %d of %d voters can be reached, %d are needed%s", text, up, voters, need, votes),
@@ -42,6 +42,29 @@ func whyNoLeader(v *member.View, own cluster.Reach) []event.Reason {
 	}
 	out := []event.Reason{r}
 	return append(out, splitReason(votesSeen(e, self.ID), e.Term, voters, v.Name)...)
+}
+
+// missingWayOut is how to come to so many voters more, where some of the missing
+// ones answer and there is a refusal in between.
+func missingWayOut(more, missing, refused int) string {
+	start := fmt.Sprintf("start %d of the missing members again, with their data directories, or mend the network to them", more)
+	switch refused {
+	case 0:
+		return start
+	case missing:
+		return "the missing ones run: end what they are, or this node is, refused for"
+	}
+	return start + "; or end what those that run are refused for"
+}
+
+// refusedVoters counts those that answer and refuse this node, or are refused.
+func refusedVoters(v *member.View, own cluster.Reach) (n int) {
+	for _, m := range v.Membership.Members {
+		if l, ok := own.Link(m.ID); ok && m.Role == cluster.Voter && !l.Connected && l.Refused {
+			n++
+		}
+	}
+	return n
 }
 
 // countVoters counts the voters and those of them that can be reached, and

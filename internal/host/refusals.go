@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -96,11 +97,17 @@ func (h *Host) whyRefused(v *member.View) []event.Reason {
 	for i, k := range keys {
 		x := was[i]
 		if x.code.TLS() {
+			if slices.ContainsFunc(v.Membership.Members, func(m cluster.Member) bool { return v.Addr(m) == k.addr }) {
+				continue // dialled: whyPeers tells
+			}
 			out = append(out, event.Reason{Code: string(x.code), Addr: k.addr,
 				Text: fmt.Sprintf("a connection from %s came to nothing: %s", k.addr, x.reason), WayOut: x.code.WayOut("")})
 			continue
 		}
-		if _, is := v.Membership.Member(k.id); is && h.dialledRefused(k.id) {
+		if _, is := v.Membership.Member(k.id); is && (x.code == wire.RefusedNotMe || h.dialledRefused(k.id)) {
+			continue // of who was here before, the other end tells
+		}
+		if x.code == wire.RefusedClusterID && inConflict(v, k.addr) {
 			continue
 		}
 		who := fmt.Sprintf("%s at %s", cmp.Or(x.name, k.id.String()), k.addr)
@@ -113,6 +120,14 @@ func (h *Host) whyRefused(v *member.View) []event.Reason {
 		out = append(out, r)
 	}
 	return out
+}
+
+// inConflict says whether the node at an address is named already as one of
+// another cluster of this name.
+func inConflict(v *member.View, addr string) bool {
+	return slices.ContainsFunc(v.Why, func(r event.Reason) bool {
+		return r.Code == "conflict_two_clusters" && strings.Contains(r.Text, " at "+addr)
+	})
 }
 
 // dialledRefused says whether the connection to the peer is refused as well.

@@ -154,7 +154,7 @@ func lastTerm(es []cluster.Election) (term uint64) {
 // byName sorts members as people would.
 func byName(ms []cluster.Member) []cluster.Member {
 	return slices.SortedFunc(slices.Values(ms), func(a, b cluster.Member) int {
-		return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.Replaces, b.Replaces), cmp.Compare(a.ID, b.ID))
 	})
 }
 

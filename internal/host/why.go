@@ -101,13 +101,18 @@ func whyLink(v *member.View, p transport.PeerStatus, l cluster.Link) event.Reaso
 		return event.Reason{Code: "peer_rolled_back",
 			Text: fmt.Sprintf("%s is not trusted: %s", who, p.Refusal.Reason), WayOut: p.Refusal.Code.WayOut(name)}
 	case p.Refusal != nil && p.Refusal.Code == wire.RefusedNotMe:
+		if slices.ContainsFunc(v.Membership.Members, func(m cluster.Member) bool { return m.Replaces == p.ID }) {
+			return event.Reason{} // it came back with a new disk, and the leader tells what becomes of it
+		}
 		return event.Reason{Code: "other_node_there",
 			Text:   fmt.Sprintf("another node than %s (%s) answers at its address %s: the disk of %s was emptied, or its address was given to another", name, p.ID, p.Addr, name),
-			WayOut: fmt.Sprintf("if the data of %s is gone: muster remove %s, and the node that is there can join in its place; else start %s again with its data directory", name, p.ID, name)}
-	case p.OwnRefusal && !p.Refusal.Code.Passing():
+			WayOut: fmt.Sprintf("if the data of %s is gone: `muster remove %s`, once another member can take its place; else start %s again with its data directory", name, p.ID, name)}
+	case p.Refusal != nil && p.Refusal.Code.Passing():
+		return whyPassing(who, name, p, l)
+	case p.OwnRefusal:
 		return event.Reason{Code: "peer_refused",
 			Text: fmt.Sprintf("this node refuses %s: %s", who, p.Refusal.Reason), WayOut: p.Refusal.Code.WayOut(name)}
-	case p.Refusal != nil && !p.OwnRefusal:
+	case p.Refusal != nil:
 		return event.Reason{Code: "peer_refuses",
 			Text: fmt.Sprintf("%s refuses this node: %s", who, p.Refusal.Reason), WayOut: p.Refusal.Code.WayOut(name)}
 	case p.Err != "" && l.Hears() && l.For >= settled:
@@ -117,7 +122,36 @@ func whyLink(v *member.View, p transport.PeerStatus, l cluster.Link) event.Reaso
 	case p.Err != "":
 		return event.Reason{Code: "peer_unreachable",
 			Text:   fmt.Sprintf("%s can't be reached for %s: %s", who, event.Span(l.For), p.Err),
-			WayOut: "start it, or mend the network between the two; if it is gone for good: muster remove " + name}
+			WayOut: "start it, or mend the network between the two; " + goneForGood(v, p.ID)}
 	}
 	return event.Reason{}
+}
+
+// whyPassing is about a peer that will be let in as soon as it, or this node,
+// has heard of a change. Nothing is said of it at first.
+func whyPassing(who, name string, p transport.PeerStatus, l cluster.Link) event.Reason {
+	switch {
+	case l.For < settled:
+		return event.Reason{}
+	case p.Refusal.Code == wire.RefusedMoving && p.OwnRefusal:
+		return event.Reason{Code: "peer_moving",
+			Text:   fmt.Sprintf("this node doesn't take %s for the one that it knows yet: %s", who, p.Refusal.Reason),
+			WayOut: "nothing to do: it takes seconds; if it goes on, see that it runs at one address only"}
+	case p.Refusal.Code == wire.RefusedMoving:
+		return event.Reason{Code: "peer_moving",
+			Text:   fmt.Sprintf("%s doesn't take this node for the one that it knows yet: %s", who, p.Refusal.Reason),
+			WayOut: "nothing to do: it takes seconds; if it goes on, see that it runs at one address only"}
+	}
+	return event.Reason{Code: "peer_joining",
+		Text:   who + " is there, but doesn't know yet that it is a member",
+		WayOut: fmt.Sprintf("nothing to do: it is told when it asks to join again; if it goes on, `muster why` at %s tells what keeps it from that", name)}
+}
+
+// goneForGood is the way out of a member that will not come back.
+func goneForGood(v *member.View, id cluster.NodeID) string {
+	text := fmt.Sprintf("if it is gone for good: `muster remove %s`", v.Name(id))
+	if m, _ := v.Membership.Member(id); m.Role == cluster.Voter {
+		text += ", once another member can take its place"
+	}
+	return text
 }

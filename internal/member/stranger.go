@@ -95,6 +95,7 @@ func (m *Member) whyStrangers() []event.Reason {
 		for _, s := range there[:n] {
 			who = append(who, fmt.Sprintf("%s at %s", s.self.Name, s.self.PeerAddr))
 		}
+		slices.Sort(who)
 		there = there[n:]
 		out = append(out, event.Reason{Code: "conflict_two_clusters", Peer: first.self.NodeID, Addr: first.self.PeerAddr,
 			Text: fmt.Sprintf("two clusters are named %q: this node is in %s, and %s (%s); they refuse each other, and can't be merged",

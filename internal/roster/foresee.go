@@ -134,7 +134,7 @@ func (w *world) elect() {
 	best := w.furthest(Change{})
 	w.Leader, w.leaderless = best.Member.ID, best.Member.ID == 0
 	if !w.leaderless && strength(w.Seen).Survives >= 0 {
-		w.steps = append(w.steps, event.ForecastStep{Text: w.when + "another voter is elected leader, say " + w.label(best), Why: []event.Reason{}})
+		w.steps = append(w.steps, event.ForecastStep{Text: w.when + "another voter is elected leader, say " + label(w.Members, best), Why: []event.Reason{}})
 		w.when = ""
 	}
 }

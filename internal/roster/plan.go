@@ -40,7 +40,7 @@ func (v *view) stuck() *event.Reason {
 func (v *view) noQuorum() *event.Reason {
 	return &event.Reason{Code: codeNoQuorum,
 		Text:   fmt.Sprintf("only %d of %d voters answer: nothing can be decided", active(v.voters), len(v.voters)),
-		WayOut: "start the voters that are down"}
+		WayOut: v.startVoters()}
 }
 
 // next is the first change that there is something to say for, and the reasons

@@ -1,5 +1,11 @@
 package roster
 
+import (
+	"fmt"
+
+	"github.com/musterhq/muster/event"
+)
+
 // dead lists the voters that have been silent for too long, sorted by ID.
 func (v *view) dead() []MemberSeen {
 	var out []MemberSeen
@@ -67,12 +73,18 @@ func (t trade) inPair() bool { return succeeds(t.in, t.out) || succeeds(t.out, t
 func (v *view) replacing(t trade) Why {
 	if succeeds(t.in, t.out) {
 		return Why{
-			say(t.in, codeSwapping, "", "becomes a voter in place of %s: it has the name, and a new disk", t.out.Member.ID),
-			say(t.out, codeSwapping, "", "becomes a learner: its disk is gone, and %s takes its place", t.in.Member.ID),
+			v.swapping(t.in, "becomes a voter in place of %s, whose disk is gone", t.out),
+			v.swapping(t.out, "becomes a learner: %s takes its place", t.in),
 		}
 	}
 	return Why{
 		say(t.in, codeReplacing, "", "becomes a voter in place of %s, which doesn't answer", name(t.out)),
 		say(t.out, codeReplacing, "", "becomes a learner: it hasn't answered for %s, and %s takes its place", v.span(t.out.SilentTicks), name(t.in)),
 	}
+}
+
+// swapping is a reason about one of a pair, which names the other.
+func (v *view) swapping(m MemberSeen, format string, other MemberSeen) event.Reason {
+	return event.Reason{Code: codeSwapping, Peer: m.Member.ID, Addr: m.Member.PeerAddr,
+		Text: label(v.Members, m) + " " + fmt.Sprintf(format, label(v.Members, other))}
 }

@@ -39,19 +39,20 @@ func (w *world) sentence(c Change) string {
 	return listed(parts)
 }
 
-// labels are the members' names, as a list.
+// labels are the members' names, sorted, as a list.
 func (w *world) labels(ids ...cluster.NodeID) string {
 	var names []string
 	for _, id := range ids {
 		m, _ := find(w.Members, id)
-		names = append(names, w.label(m))
+		names = append(names, label(w.Members, m))
 	}
+	slices.Sort(names)
 	return listed(names)
 }
 
 // label is a member's name, and which of two it is when two have that name.
-func (w *world) label(m MemberSeen) string {
-	for _, o := range w.Members {
+func label(ms []MemberSeen, m MemberSeen) string {
+	for _, o := range ms {
 		switch {
 		case name(o) != name(m) || o.Member.ID == m.Member.ID:
 		case succeeds(m, o):

@@ -18,7 +18,9 @@ func say(m MemberSeen, code, wayOut, format string, args ...any) event.Reason {
 func (v *view) reason(m MemberSeen, code string) event.Reason {
 	for _, words := range []func(MemberSeen, string) (string, string){v.ofLearner, v.ofAbsent, v.ofVoter, v.ofChange} {
 		if text, wayOut := words(m, code); text != "" {
-			return say(m, code, wayOut, "%s", text)
+			r := say(m, code, wayOut, "%s", text)
+			r.Text = label(v.Members, m) + " " + text
+			return r
 		}
 	}
 	panic("roster: no words for " + code)
@@ -48,11 +50,11 @@ func (v *view) ofLearner(m MemberSeen, code string) (text, wayOut string) {
 	case codeSnapshotting:
 		return "is receiving a snapshot", "wait"
 	case codeQuorum:
-		return fmt.Sprintf("is not promoted: only %d of %d voters answer, too few should it fail", active(v.voters), voters),
-			"start the voters that are down"
+		return fmt.Sprintf("is not promoted: only %d of %d voters answer, and a quorum would be lost should it fail as a voter", active(v.voters), voters),
+			v.startVoters()
 	case codeSpreadQuorum:
-		return fmt.Sprintf("would spread the votes better over the zones, but only %d of %d voters answer, too few should it fail", active(v.voters), voters),
-			"start the voters that are down"
+		return fmt.Sprintf("would spread the votes better over the zones, but only %d of %d voters answer, and a quorum would be lost should it fail as a voter", active(v.voters), voters),
+			v.startVoters()
 	case codeReplacesLiving:
 		other, _ := v.rival(m)
 		return fmt.Sprintf("is not promoted: another member of that name answers, %s", other.Member.ID),
@@ -75,7 +77,7 @@ func (v *view) ofAbsent(m MemberSeen, code string) (text, wayOut string) {
 		return text, wayOut
 	case codeRemovalWaits:
 		return fmt.Sprintf("hasn't answered for %s, and isn't removed yet: %s", v.span(m.SilentTicks), v.lacking(m)),
-			"start it; or bring other members up, so that nothing depends on it; or remove it by name"
+			"start it; or bring other members up, so that nothing depends on it; or `muster remove " + name(m) + "`"
 	}
 	return "", ""
 }
@@ -97,24 +99,58 @@ func (v *view) lacking(m MemberSeen) string {
 func (v *view) ofVoter(m MemberSeen, code string) (text, wayOut string) {
 	switch code {
 	case codeSilentVoter:
-		text, wayOut = "is a voter and doesn't answer", "start it; if it is gone for good, remove it"
-		if v.policy.DeadTicks > 0 {
-			text += fmt.Sprintf("; after %s a learner that is ready takes its place", v.span(v.policy.DeadTicks))
-		}
-		return text, wayOut
+		return "is a voter and doesn't answer" + v.substitute(m), "start it; " + v.goneForGood(m)
 	case codeWiped:
 		s, _ := v.successor(m)
-		return fmt.Sprintf("has lost its disk: %s takes its place when it is ready", s.Member.ID), "wait"
+		return fmt.Sprintf("doesn't answer, and its disk is gone: the new %s (%s) takes its place when it is ready", name(s), s.Member.ID), "wait"
 	case codeNoStandby:
 		return fmt.Sprintf("is a voter, hasn't answered for %s, and no learner is ready to take its place", v.span(m.SilentTicks)),
-			"start it, or add a member"
+			"start it; " + v.goneForGood(m)
 	case codeKeptForFloor:
-		return fmt.Sprintf("is one voter too many, and kept for the floor of %d: %d would do", v.floor, v.target), "lower the floor"
+		return fmt.Sprintf("is a voter more than the target of %d asks for, and kept for the floor of %d", v.target, v.floor),
+			fmt.Sprintf("nothing to do; to have fewer voters: `muster policy set floor=%d`", v.target)
 	case codeLeaderZoneEmpty:
 		return fmt.Sprintf("leads from %s, as there is no voter in %s", v.place(m), strings.Join(v.policy.LeaderZones[:v.rank(m)], " or ")),
 			"add a member there, or change leader-zones"
 	}
 	return "", ""
+}
+
+// substitute is what becomes of a silent voter's place, as a clause.
+func (v *view) substitute(m MemberSeen) string {
+	switch {
+	case len(v.takers(m)) == 0:
+		return ", and no learner is ready to take its place"
+	case v.policy.DeadTicks <= 0:
+		return "; nothing takes its place by itself, as dead-after is never"
+	}
+	return fmt.Sprintf("; after %s a learner that is ready takes its place", v.span(v.policy.DeadTicks))
+}
+
+// goneForGood is the way out of a voter that will not come back: to remove it,
+// if that would not be refused.
+func (v *view) goneForGood(m MemberSeen) string {
+	remove := "`muster remove " + name(m) + "`"
+	if _, no := v.removeVoter(m); no != nil {
+		return "if it is gone for good, add a member first, then " + remove
+	}
+	return "if it is gone for good, " + remove
+}
+
+// startVoters is the way out where too few voters answer.
+func (v *view) startVoters() string {
+	var down, wiped []string
+	for _, m := range v.voters {
+		if _, ok := v.successor(m); ok && !m.Active {
+			wiped = append(wiped, name(m))
+		} else if !m.Active {
+			down = append(down, name(m))
+		}
+	}
+	if len(down) == 0 {
+		return "wait until the place of " + listed(wiped) + " is taken by the member with the new disk"
+	}
+	return "start the voters that are down: " + listed(down)
 }
 
 // ofChange says why a change is made.

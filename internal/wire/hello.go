@@ -162,7 +162,9 @@ func (c RefusalCode) WayOut(member string) string {
 		return "run releases that speak the same protocol version on both"
 	case RefusedCluster, RefusedClusterID:
 		return "take the address out of the seeds of the one that is wrong there; two clusters are never merged: to move a node over, start it with an empty data directory"
-	case RefusedNotMe, RefusedIncarnation:
+	case RefusedNotMe:
+		return fmt.Sprintf("nothing to do here, if another node had this address before; `muster why` at %s tells what to do about that one", member)
+	case RefusedIncarnation:
 		return fmt.Sprintf("if another node has taken the address of %s over, start %s elsewhere with its data directory; if its data is gone, nothing needs to be done", member, member)
 	case RefusedCopy:
 		return "stop the copy, and start it with an empty data directory"
