@@ -137,6 +137,12 @@ func (PolicyChanged) Kind() string { return "policy_changed" }
 
 // Text implements [Event].
 func (e PolicyChanged) Text() string {
+	if paused, ok := e.Settings["paused"]; ok && len(e.Settings) == 1 {
+		if paused == "" {
+			return "automatic changes of the membership go on"
+		}
+		return "automatic changes of the membership are paused: " + paused
+	}
 	var parts []string
 	for _, key := range cluster.PolicyKeys() {
 		if v, ok := e.Settings[key]; ok && v == "" {

@@ -35,6 +35,7 @@ type ClusterStatus struct {
 	Members    []MemberLine      `json:"members"` // sorted by ID
 
 	Generation uint64 `json:"generation,omitempty"` // how often the cluster was re-formed
+	Paused     string `json:"paused,omitempty"`     // why nothing is changed automatically; empty: it isn't paused
 }
 
 // MemberLine is one member in a [ClusterStatus].
@@ -46,6 +47,7 @@ type MemberLine struct {
 	PeerAddr   string         `json:"peer_addr"`
 	ClientAddr string         `json:"client_addr"`
 	Zone       string         `json:"zone"`
+	Replaces   cluster.NodeID `json:"replaces,omitempty"` // see cluster.Member
 	Term       uint64         `json:"term"`
 	Match      uint64         `json:"match"` // as the leader has it; 0 when the leader can't be asked
 	Committed  uint64         `json:"committed"`
@@ -95,6 +97,7 @@ func merge(st *cluster.Status, views []*cluster.Status, errs []error) ClusterSta
 	out := ClusterStatus{
 		Cluster: st.Cluster, ClusterID: st.ClusterID, Leader: st.Leader, Term: st.Term,
 		Joint: st.Joint, From: st.Self.ID, Stage: st.Stage, Members: []MemberLine{}, Generation: st.Generation,
+		Paused: st.Policy.Paused,
 	}
 	leader := st // who has Match and Progress
 	for _, v := range views {
@@ -106,7 +109,7 @@ func merge(st *cluster.Status, views []*cluster.Status, errs []error) ClusterSta
 	for i, m := range st.Members {
 		line := MemberLine{
 			ID: m.ID, Name: m.Name, Role: m.Role, Leader: m.ID == out.Leader,
-			PeerAddr: m.PeerAddr, ClientAddr: m.ClientAddr, Zone: m.Zone,
+			PeerAddr: m.PeerAddr, ClientAddr: m.ClientAddr, Zone: m.Zone, Replaces: m.Replaces,
 		}
 		if line.Leader {
 			out.LeaderName = m.Name

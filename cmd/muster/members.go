@@ -1,7 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -35,15 +40,56 @@ func (a *app) membersCommand() *cobra.Command {
 		if st.ClusterID.IsZero() {
 			return a.explainNode(ctx, f, endpoint)
 		}
-		rows := make([][]string, 0, len(list))
-		for _, m := range list {
-			role := m.Role.String()
-			if m.Leader {
-				role = "leader"
-			}
-			rows = append(rows, []string{m.ID.String(), m.Name, role, dash(m.ClientAddr), m.PeerAddr, dash(m.Zone)})
-		}
-		table(a.out, []string{"ID", "NAME", "ROLE", "CLIENTS", "PEERS", "ZONE"}, rows)
+		printMembers(a.out, list)
 		return nil
 	})
+}
+
+func printMembers(w io.Writer, list []memberRow) {
+	naming := func(m memberRow) named { return named{m.ID, m.Name, m.Replaces} }
+	all := make([]named, 0, len(list))
+	for _, m := range list {
+		all = append(all, naming(m))
+	}
+	rows := make([][]string, 0, len(list))
+	for _, m := range byName(list, naming) {
+		role := m.Role.String()
+		if m.Leader {
+			role = "leader"
+		}
+		rows = append(rows, []string{m.ID.String(), m.Name, role, dash(m.ClientAddr), m.PeerAddr, dash(m.Zone), pairNote(m.ID, all)})
+	}
+	table(w, []string{"ID", "NAME", "ROLE", "CLIENTS", "PEERS", "ZONE", ""}, rows)
+}
+
+// named is what tells members apart that may have one name.
+type named struct {
+	id       cluster.NodeID
+	name     string
+	replaces cluster.NodeID
+}
+
+// byName sorts members by name; of two with one name, the one that is to be
+// replaced comes first.
+func byName[M any](ms []M, naming func(M) named) []M {
+	return slices.SortedStableFunc(slices.Values(ms), func(a, b M) int {
+		x, y := naming(a), naming(b)
+		return cmp.Or(strings.Compare(x.name, y.name), cmp.Compare(x.replaces, y.replaces))
+	})
+}
+
+// pairNote says of a member which other one it replaces, or which one it is
+// replaced by; "" for most.
+func pairNote(id cluster.NodeID, all []named) string {
+	for _, m := range all {
+		other := slices.ContainsFunc(all, func(o named) bool { return o.id == m.replaces })
+		switch {
+		case m.replaces == 0 || !other:
+		case m.id == id:
+			return fmt.Sprintf("new disk, in place of %s", m.replaces)
+		case m.replaces == id:
+			return fmt.Sprintf("its disk is gone, %s takes its place", m.id)
+		}
+	}
+	return ""
 }

@@ -31,6 +31,29 @@ ID                NAME  ROLE     CLIENTS  PEERS    MATCH  COMMITTED  APPLIED
 	}
 }
 
+// TestStatusOfAWipedMember: of two with one name it says which is which, whatever
+// their IDs; and that nothing is changed automatically.
+func TestStatusOfAWipedMember(t *testing.T) {
+	e := answering(t, map[string]string{"GET /v1/status?cluster=1": `{"cluster":"c","cluster_id":"00000000000000090000000000000000","leader":"0000000000000009","leader_name":"a","term":3,"paused":"ask Ann","stage":"member","members":[
+{"id":"0000000000000001","name":"b","role":"learner","peer_addr":"h2:2380","replaces":"0000000000000002"},
+{"id":"0000000000000002","name":"b","role":"voter","peer_addr":"h2:2380","err":"no answer"},
+{"id":"0000000000000009","name":"a","role":"voter","leader":true,"peer_addr":"h1:2380"}]}`})
+	code, out, stderr := runMuster(nil, "status", "--endpoint", e)
+	want := `cluster  c  00000000000000090000000000000000
+leader   a (0000000000000009)
+term     3
+automatic changes of the members are paused: ask Ann
+
+ID                NAME  ROLE     CLIENTS  PEERS    MATCH  COMMITTED  APPLIED
+0000000000000009  a     leader   -        h1:2380      -          -        -
+0000000000000002  b     voter    -        h2:2380      -          -        -  its disk is gone, 0000000000000001 takes its place; no answer
+0000000000000001  b     learner  -        h2:2380      -          -        -  new disk, in place of 0000000000000002
+`
+	if code != exitOK || out != want || stderr != "" {
+		t.Errorf("exit %d\n%s%s\nwant\n%s", code, out, stderr, want)
+	}
+}
+
 func TestStatusJSON(t *testing.T) {
 	e := answering(t, map[string]string{"GET /v1/status?cluster=1": statusJSON})
 	code, out, _ := runMuster(nil, "status", "--output", "json", "--endpoint", e)

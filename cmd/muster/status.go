@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -45,12 +46,19 @@ func printStatus(w io.Writer, st server.ClusterStatus) {
 	if st.Joint {
 		fmt.Fprintln(w, "a change of the voters is under way")
 	}
+	if st.Paused != "" {
+		fmt.Fprintf(w, "automatic changes of the members are paused: %s\n", st.Paused)
+	}
 	fmt.Fprintln(w)
-	rows := make([][]string, 0, len(st.Members))
+	all := make([]named, 0, len(st.Members))
 	for _, m := range st.Members {
+		all = append(all, named{m.ID, m.Name, m.Replaces})
+	}
+	rows := make([][]string, 0, len(st.Members))
+	for _, m := range byName(st.Members, func(m server.MemberLine) named { return named{m.ID, m.Name, m.Replaces} }) {
 		rows = append(rows, []string{
 			m.ID.String(), m.Name, roleText(m), dash(m.ClientAddr), m.PeerAddr,
-			number(m.Match), number(m.Committed), number(m.Applied), lineNote(m),
+			number(m.Match), number(m.Committed), number(m.Applied), lineNote(m, all),
 		})
 	}
 	table(w, []string{"ID", "NAME", "ROLE", "CLIENTS", "PEERS", "#MATCH", "#COMMITTED", "#APPLIED", ""}, rows)
@@ -73,12 +81,16 @@ func number(n uint64) string {
 }
 
 // lineNote is what else is to be said of a member.
-func lineNote(m server.MemberLine) string {
+func lineNote(m server.MemberLine, all []named) string {
+	var notes []string
+	if n := pairNote(m.ID, all); n != "" {
+		notes = append(notes, n)
+	}
 	switch {
 	case m.Total > 0:
-		return fmt.Sprintf("gets a snapshot: %s of %s", bytesText(m.Sent), bytesText(m.Total))
+		notes = append(notes, fmt.Sprintf("gets a snapshot: %s of %s", bytesText(m.Sent), bytesText(m.Total)))
 	case m.Err != "":
-		return m.Err
+		notes = append(notes, m.Err)
 	}
-	return ""
+	return strings.Join(notes, "; ")
 }
