@@ -21,8 +21,8 @@ import (
 
 // The files in testdata/why are what operators read: for each thing that a node
 // may wait for, what `muster why` shows, in words and as JSON. Each comes from
-// real nodes on a network in memory. `go test ./cmd/muster -run TestWhyScreens
-// -rewrite` writes them anew; read the difference.
+// real nodes on a network in memory. `go test ./cmd/muster -run
+// 'Test.*Screens|TestWhyFiles' -rewrite` writes them anew; read the difference.
 
 var rewrite = flag.Bool("rewrite", false, "write the files in testdata/why anew")
 
@@ -58,11 +58,26 @@ func TestWhyScreens(t *testing.T) {
 // TestWhyFiles: each file has a case and a line in the index, and the other way round.
 func TestWhyFiles(t *testing.T) {
 	var index strings.Builder
-	index.WriteString("# What `muster why` shows\n\nOne file for each thing that a node may wait for: the screen, and what `--output json` adds to it.\nWritten by `go test ./cmd/muster -run 'TestWhyScreens|TestWhyFiles' -rewrite`; times, sizes and identities are left out.\n\n")
+	index.WriteString("# What `muster why` shows\n\nOne file for each thing that a node may wait for: the screen, and what `--output json` adds to it.\nWritten by `go test ./cmd/muster -run 'Test.*Screens|TestWhyFiles' -rewrite`; times, sizes and identities are left out.\n\n")
 	want := []string{"README.md"}
+	list := func(name, about string) {
+		want = append(want, name+".txt")
+		fmt.Fprintf(&index, "- [%s](%s.txt): %s\n", name, name, about)
+	}
 	for _, x := range whyCases {
-		want = append(want, x.name+".txt")
-		fmt.Fprintf(&index, "- [%s](%s.txt): %s\n", x.name, x.name, x.about)
+		list(x.name, x.about)
+	}
+	index.WriteString("\n## Other commands\n\n")
+	for _, x := range commandCases {
+		list(x.name, x.about)
+	}
+	index.WriteString("\n## Each thing that a node may wait for\n\n")
+	for _, p := range promised {
+		var links []string
+		for _, name := range p.shown {
+			links = append(links, fmt.Sprintf("[%s](%s.txt)", name, name))
+		}
+		fmt.Fprintf(&index, "- %s: %s\n", p.what, strings.Join(links, ", "))
 	}
 	if *rewrite {
 		if err := os.WriteFile(filepath.Join(goldenDir, "README.md"), []byte(index.String()), 0o644); err != nil {
@@ -165,7 +180,9 @@ var (
 		is   *regexp.Regexp
 		than string
 	}{
+		{regexp.MustCompile(`incarnation [0-9a-f]{32}\b`), "incarnation I"},
 		{regexp.MustCompile(`\b[0-9a-f]{32}\b`), "a-cluster-ID"},
+		{regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "a-date"},
 		{regexp.MustCompile(`\b\d+(\.\d+)?s\b|\b\d+m\d+s\b|\b\d+h\d+m(\d+s)?\b`), "Ns"},
 		{regexp.MustCompile(`\b\d+(\.\d+)? (B|[KMGT]iB)\b`), "N MiB"},
 		{regexp.MustCompile(`\b(term|index) \d+`), "$1 N"},
@@ -245,11 +262,14 @@ func led(t *testing.T, opt mustertest.Options) *mustertest.Cluster {
 func lead(t *testing.T, c *mustertest.Cluster, name string) {
 	t.Helper()
 	ctx := t.Context()
-	for c.Leader(ctx).Name != name {
-		if err := c.Member(name).Transfer(ctx, c.Member(name).Status().Self.ID); err != nil {
-			t.Fatal(err)
+	c.Until(ctx, name+" leads", func() bool {
+		if c.Leader(ctx).Name == name {
+			return true
 		}
-	}
+		// It is refused as long as the leader hasn't heard of that one.
+		_ = c.Member(name).Transfer(ctx, c.Member(name).Status().Self.ID)
+		return false
+	})
 	time.Sleep(5 * time.Second) // virtual
 }
 
