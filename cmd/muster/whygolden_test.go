@@ -185,6 +185,7 @@ var (
 		{regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "a-date"},
 		{regexp.MustCompile(`\b\d+(\.\d+)?s\b|\b\d+m\d+s\b|\b\d+h\d+m(\d+s)?\b`), "Ns"},
 		{regexp.MustCompile(`\b\d+(\.\d+)? (B|[KMGT]iB)\b`), "N MiB"},
+		{regexp.MustCompile(`\banswered for \S+ of`), "answered for Ns of"},
 		{regexp.MustCompile(`\b(term|index) \d+`), "$1 N"},
 		{regexp.MustCompile(`\b\d+ (of \d+ ticks|entries|ticks|catch-up rounds?|times)\b`), "N $1"},
 		{regexp.MustCompile(`(tried|silent) (once|N times)`), "$1 N times"},
