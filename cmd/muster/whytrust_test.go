@@ -65,9 +65,9 @@ func certified(t *testing.T, life map[string]time.Duration) mustertest.Options {
 
 // oneExpired: the certificate of n3 has expired, and then it is started again.
 func oneExpired(t *testing.T) *mustertest.Cluster {
-	c := led(t, certified(t, map[string]time.Duration{"n3": time.Hour}))
+	c := led(t, certified(t, map[string]time.Duration{"n3": time.Minute}))
 	c.Crash("n3")
-	time.Sleep(2 * time.Hour)
+	time.Sleep(2 * time.Minute)
 	c.Start("n3")
 	time.Sleep(10 * time.Second)
 	return c

@@ -67,11 +67,18 @@ func (w *World) old(f Fault) (*node, *image) {
 }
 
 // knownToBeOld is what muster can do at all: every other member has a later
-// run of the disk in its memory, and on its own disk; and there was never a
-// time when a single voter could elect itself and ask nobody.
+// run of the disk in its memory, and on its own disk; no other old image is
+// about, which knows as little, and could be a majority with this one while all
+// others are down; and there was never a time when a single voter could elect
+// itself and ask nobody.
 func (w *World) knownToBeOld(n *node, img image) bool {
 	t := &w.truth
 	id := img.inc.NodeID()
+	for _, x := range w.nodes {
+		if x.stale || x.twin != nil && !x.gone {
+			return false
+		}
+	}
 	if _, ok := t.latest.Member(id); !ok || t.lone {
 		return false
 	}
