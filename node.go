@@ -49,7 +49,7 @@ func (n *Node) Glance() cluster.Glance { return n.host.Glance() }
 // it says why.
 func (n *Node) Why() []event.Reason {
 	if err := n.Err(); err != nil {
-		return []event.Reason{whyStopped(err)}
+		return []event.Reason{whyStopped(err, n.host.Status().Self.Name)}
 	}
 	return n.host.Why()
 }

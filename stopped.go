@@ -11,8 +11,9 @@ import (
 	"github.com/musterhq/muster/internal/wire"
 )
 
-// whyStopped is why a node has stopped by itself, and what can be done.
-func whyStopped(err error) event.Reason {
+// whyStopped is why a node of that name has stopped by itself, and what can be
+// done.
+func whyStopped(err error, name string) event.Reason {
 	r := event.Reason{Code: "stopped", Text: "this node has stopped: " + err.Error(),
 		WayOut: "mend the cause, and start it again on its data directory"}
 	switch {
@@ -20,8 +21,8 @@ func whyStopped(err error) event.Reason {
 		r.Code = "removed"
 		r.WayOut = "its directory stays as it is and can't be used again: to come back, start with an empty one"
 	case errors.Is(err, ErrRolledBack):
-		r.Code = "rolled_back"
-		r.WayOut = "remove the member from the cluster, and start it with an empty data directory to join as a new one"
+		r.Code, r.WayOut = "rolled_back", wire.RefusedRolledBack.WayOut(name)
+		r.Text = strings.TrimSuffix(r.Text, "; "+r.WayOut)
 	case errors.Is(err, ErrOldGeneration):
 		r.Code, r.WayOut = "old_generation", wire.RefusedOldGeneration.WayOut("")
 		r.Text = strings.TrimSuffix(r.Text, "; "+r.WayOut)

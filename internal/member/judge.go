@@ -45,8 +45,8 @@ func (v *View) judge(peer wire.Hello, inbound bool) (wire.RefusalCode, string, u
 	id, self := peer.Self.NodeID, v.cfg.Self
 	switch {
 	case peer.Protocol != wire.Protocol:
-		return wire.RefusedProtocol, fmt.Sprintf("it is release %s and speaks protocol version %d, this node is release %s and speaks version %d: run releases of the same protocol on both",
-			cmp.Or(peer.Version, "unknown"), peer.Protocol, cmp.Or(v.cfg.Version, "unknown"), wire.Protocol), 0
+		return wire.RefusedProtocol, fmt.Sprintf("it is release %s and speaks protocol version %d, %s is release %s and speaks version %d: run releases of the same protocol on both",
+			cmp.Or(peer.Version, "unknown"), peer.Protocol, self.Name, cmp.Or(v.cfg.Version, "unknown"), wire.Protocol), 0
 	case len(v.cfg.Tokens) > 0 && len(peer.Token) == 0:
 		return wire.RefusedToken, "it shows no join token, and here one is asked for", 0
 	case len(v.cfg.Tokens) > 0 && !peer.Proven(v.cfg.Tokens):
@@ -57,7 +57,7 @@ func (v *View) judge(peer wire.Hello, inbound bool) (wire.RefusalCode, string, u
 	case peer.Self.Incarnation == self.Incarnation:
 		return wire.RefusedSelf, "this is the same node", 0
 	case peer.Cluster != v.cfg.Cluster:
-		return wire.RefusedCluster, fmt.Sprintf("it belongs to cluster %q, this node to %q: check the cluster names and the addresses", peer.Cluster, v.cfg.Cluster), 0
+		return wire.RefusedCluster, fmt.Sprintf("it belongs to cluster %q, and %s to %q: check the cluster names and the addresses", peer.Cluster, self.Name, v.cfg.Cluster), 0
 	case inbound && peer.To != 0 && peer.To != self.NodeID:
 		return wire.RefusedNotMe, fmt.Sprintf("it wants to speak to %s, this is %s", peer.To, self.NodeID), 0
 	case id != peer.Self.Incarnation.NodeID():
@@ -77,7 +77,7 @@ func (v *View) judge(peer wire.Hello, inbound bool) (wire.RefusalCode, string, u
 		return wire.RefusedRemoved, fmt.Sprintf("%s (%s) was removed from this cluster at index %d", t.Name, id, t.Index), t.Index
 	}
 	if !peer.ClusterID.IsZero() && peer.ClusterID != mine {
-		return wire.RefusedClusterID, fmt.Sprintf("it belongs to cluster %s, this node to %s: two clusters with the name %q can't be merged", peer.ClusterID, mine, v.cfg.Cluster), 0
+		return wire.RefusedClusterID, fmt.Sprintf("it belongs to cluster %s, and %s to %s: two clusters with the name %q can't be merged", peer.ClusterID, self.Name, mine, v.cfg.Cluster), 0
 	}
 	if code, why := v.judgeRun(peer); code != "" && (code != wire.RefusedMoving || !inbound || peer.Purpose != wire.ForControl) {
 		return code, why, 0

@@ -160,7 +160,9 @@ func (c RefusalCode) WayOut(member string) string {
 		return fmt.Sprintf("stop %s, if it still runs; to come back it needs an empty data directory", member)
 	case RefusedProtocol:
 		return "run releases that speak the same protocol version on both"
-	case RefusedCluster, RefusedClusterID:
+	case RefusedCluster:
+		return "if both are to be in one cluster, start them with the same --cluster; else take the address out of the seeds of the one that is wrong there"
+	case RefusedClusterID:
 		return "take the address out of the seeds of the one that is wrong there; two clusters are never merged: to move a node over, start it with an empty data directory"
 	case RefusedNotMe:
 		return fmt.Sprintf("nothing to do here, if another node had this address before; `muster why` at %s tells what to do about that one", member)
