@@ -195,38 +195,27 @@ func (t *Transport) serveControl(c *conn, peer wire.Hello) error {
 
 // serveMessages hands over batches until the connection ends.
 func (t *Transport) serveMessages(c *conn, peer wire.Hello) error {
-	in := frameReader{r: bufio.NewReaderSize(c, 64<<10)}
-	out := framer{write: t.writer(c)}
-	var answered time.Time
+	from := &progress{conn: c, peer: peer.Self.NodeID, out: framer{write: t.writer(c)}}
+	in := frameReader{r: bufio.NewReaderSize(from, 64<<10)}
 	for {
-		if err := c.SetReadDeadline(time.Now().Add(t.cfg.IdleTimeout)); err != nil {
-			return err
-		}
 		payload, err := in.next(wire.MaxFrame)
 		if err != nil {
 			return fmt.Errorf("read messages: %w", err)
 		}
-		if len(payload) > 0 {
-			b, err := wire.DecodeBatch(payload)
-			if err != nil {
-				return fmt.Errorf("read messages: %w", err)
-			}
-			if err := t.cfg.Handler.Messages(peer, b); err != nil {
-				return fmt.Errorf("take messages: %w", err)
-			}
+		if len(payload) == 0 {
+			continue
 		}
-		// The dialler sees by this that what it sends arrives.
-		if now := time.Now(); now.Sub(answered) >= t.cfg.KeepAlive/2 {
-			answered = now
-			t.hears(peer.Self.NodeID, now)
-			if err := out.beat(); err != nil {
-				return fmt.Errorf("answer a keep-alive: %w", err)
-			}
+		b, err := wire.DecodeBatch(payload)
+		if err != nil {
+			return fmt.Errorf("read messages: %w", err)
+		}
+		if err := t.cfg.Handler.Messages(peer, b); err != nil {
+			return fmt.Errorf("take messages: %w", err)
 		}
 	}
 }
 
-// writer writes whole frames, each within WriteTimeout.
+// writer writes keep-alive frames, each within WriteTimeout.
 func (t *Transport) writer(c *conn) func([]byte) error {
 	return func(frame []byte) error {
 		if err := c.SetWriteDeadline(time.Now().Add(t.cfg.WriteTimeout)); err != nil {

@@ -21,7 +21,9 @@
 //     A broken connection loses what was in flight.
 //   - A peer that falls silent is noticed within [Config.IdleTimeout] on both
 //     sides: an idle messages connection carries an empty frame every
-//     [Config.KeepAlive], and the acceptor answers such frames in kind.
+//     [Config.KeepAlive], and the acceptor sends such frames for as long as
+//     bytes come, in the midst of a frame too. How long a frame takes on a slow
+//     link breaks nothing.
 //   - No lock is held over a Handler call or over I/O.
 //   - After [Transport.Close] no goroutine, connection or listener is left.
 //

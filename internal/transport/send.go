@@ -8,9 +8,13 @@ import (
 )
 
 // send is the sender's loop on one connection. It returns nil when the watcher
-// ended it.
+// ended it. Its writes have no deadline: a frame takes as long as the link needs,
+// and the watcher closes the connection when none of it arrives any more.
 func (p *peer) send(c *conn, addr string, broken chan error) error {
-	out := framer{write: p.t.writer(c)}
+	out := framer{write: func(frame []byte) error {
+		_, err := c.Write(frame)
+		return err
+	}}
 	beat := time.NewTicker(p.t.cfg.KeepAlive)
 	defer beat.Stop()
 	idle := true // nothing was written since the last tick

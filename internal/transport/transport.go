@@ -74,9 +74,9 @@ type Config struct {
 
 	DialTimeout      time.Duration // until connected and greeted; 0: 2 s
 	HandshakeTimeout time.Duration // for an accepted connection to say Hello, and its question; 0: 5 s
-	WriteTimeout     time.Duration // for one frame; 0: 10 s
+	WriteTimeout     time.Duration // for a response, and for a keep-alive frame of the acceptor; 0: 10 s
 	KeepAlive        time.Duration // between frames on an idle messages connection; 0: 1 s
-	IdleTimeout      time.Duration // a messages connection silent for so long is broken; 0: 5 s
+	IdleTimeout      time.Duration // a messages connection on which no byte comes for so long is broken; 0: 5 s
 }
 
 // Turned is a connection that came to nothing because of TLS.
