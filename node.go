@@ -120,10 +120,12 @@ func (n *Node) HandOver(ctx context.Context) { n.host.HandOver(ctx) }
 // then do they found anew.
 //
 // By it the caller vouches that no cluster came of that genesis, nor of one that
-// was given up for it before, or none that
-// is left: if those that are named go on somewhere, there are two clusters.
-// Errors: ErrRefused (a named one answers, one that is silent isn't named, or
-// there is nothing to give up), ErrStopped: it did not happen; ErrUnknownOutcome.
+// was given up for it before, or none that is left: if those that are named go on
+// somewhere, there are two clusters. So the founders of those before are to be
+// named as well. A name that several disks had stands for those that don't answer.
+// Errors: ErrRefused (a named one answers, one that is silent isn't named, one of
+// those before is in a cluster, or there is nothing to give up), ErrStopped: it
+// did not happen; ErrUnknownOutcome.
 func (n *Node) AbandonGenesis(ctx context.Context, gone []string) error {
 	return n.host.AbandonGenesis(ctx, gone)
 }

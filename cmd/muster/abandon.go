@@ -22,9 +22,11 @@ or conflict_accepted_genesis.
 
 Say it to every founder that is left, one --endpoint for each. Only when all of
 them have given it up do they found anew. Each refuses while one that you name
-still answers, and while one that is silent isn't named. What was given up is
-never taken up again: if one of those that you named comes back after all, it
-can found nothing by it, and is to be started with an empty directory.
+still answers, and while one that is silent isn't named: a founder of a genesis
+that was given up for this one, too, whose disk may only have moved. What was
+given up is never taken up again: if one of those that you named comes back
+after all, it can found nothing by it, and is to be started with an empty
+directory.
 
 You vouch for what no node can know: that no cluster came of it which goes on
 without these nodes. If one did, there will be two.`,

@@ -17,13 +17,17 @@ const (
 	codeNobodyGone   = "nobody_gone"
 	codeAbandoned    = "abandoned"
 	codeBeingChecked = "being_asked"
+	codeClusterCame  = "cluster_exists"
 )
 
 // Abandon gives up the genesis that this node accepted, on the word of an
 // operator: the founders that he names, by name or incarnation, are gone for
 // good, and so is any cluster that they may have founded by it. It is refused,
 // with a *wire.Nack, where that is known to be wrong or not enough: a named one
-// answers, one that doesn't answer is not named, or nothing is held.
+// answers, one that doesn't answer is not named, or nothing is held. It is said
+// about the founders of each genesis that was given up for this one, too: who
+// gives this one up forgets them, and one of those may have moved, and have
+// founded (see against).
 // codeBeingChecked is no answer yet: ask again.
 //
 // What the next Effects save is a fence: this node never accepts nor commits
@@ -64,30 +68,59 @@ func (f *Former) Abandon(gone []string) error {
 	return nil
 }
 
-// resolve finds those that are named among the founders of the genesis.
+// vouched are the founders of the accepted genesis, and of those that were given
+// up for it: whom an operator's word is about. Each disk once.
+func (f *Former) vouched() []wire.Identity {
+	var all []wire.Identity
+	for _, founders := range append([][]wire.Identity{f.accepted.Founders}, f.accepted.Instead...) {
+		for _, x := range founders {
+			if !slices.ContainsFunc(all, func(o wire.Identity) bool { return sameDisk(o, x) }) {
+				all = append(all, x)
+			}
+		}
+	}
+	return all
+}
+
+// resolve finds those that are named. A name that several disks had, one after
+// the other, stands for those that don't answer.
 func (f *Former) resolve(gone []string) ([]wire.Identity, error) {
 	var named []wire.Identity
 	for _, word := range gone {
-		k := slices.IndexFunc(f.accepted.Founders, func(x wire.Identity) bool { return x.Name == word || x.Incarnation.String() == word })
+		found := slices.DeleteFunc(f.vouched(), func(x wire.Identity) bool { return x.Name != word && x.Incarnation.String() != word })
+		silent := slices.DeleteFunc(slices.Clone(found), func(x wire.Identity) bool { return sameDisk(x, f.cfg.Self) || f.answering(x) != nil })
 		switch {
-		case k < 0:
+		case len(found) == 0:
 			return nil, &wire.Nack{Code: codeNoFounder, Reason: fmt.Sprintf("%q is none of those with whom this node accepted to found, which are %s", word, f.coFounders())}
-		case sameDisk(f.accepted.Founders[k], f.cfg.Self):
+		case len(silent) == 0 && sameDisk(found[0], f.cfg.Self):
 			return nil, &wire.Nack{Code: codeStillThere, Reason: fmt.Sprintf("%q is this very node", word)}
+		case len(silent) > 0:
+			found = silent
 		}
-		if x := f.accepted.Founders[k]; !slices.ContainsFunc(named, func(o wire.Identity) bool { return sameDisk(o, x) }) {
-			named = append(named, x)
+		for _, x := range found {
+			if !slices.ContainsFunc(named, func(o wire.Identity) bool { return sameDisk(o, x) }) {
+				named = append(named, x)
+			}
 		}
 	}
 	return named, nil
 }
 
+// answering is where a disk answers, nil if it doesn't.
+func (f *Former) answering(x wire.Identity) *peer {
+	k := slices.IndexFunc(f.peers, func(p peer) bool { return p.live && sameDisk(p.hello.Self, x) })
+	if k < 0 {
+		return nil
+	}
+	return &f.peers[k]
+}
+
 // confirm holds the operator's word against what this node sees.
 func (f *Former) confirm(named []wire.Identity) error {
-	for _, x := range f.accepted.Founders {
+	for _, x := range f.vouched() {
 		f.learn(x.PeerAddr) // the seeds may be others by now
 	}
-	for _, x := range f.accepted.Founders {
+	for _, x := range f.vouched() {
 		if sameDisk(x, f.cfg.Self) {
 			continue
 		}
@@ -95,17 +128,21 @@ func (f *Former) confirm(named []wire.Identity) error {
 			f.probe()
 			return &wire.Nack{Code: codeBeingChecked, Reason: fmt.Sprintf("%s at %s is being asked whether it is there; try again in a few seconds", x.Name, x.PeerAddr)}
 		}
-		answers := slices.ContainsFunc(f.peers, func(p peer) bool { return p.live && sameDisk(p.hello.Self, x) })
+		at := f.answering(x)
+		answers := at != nil
 		isNamed := slices.ContainsFunc(named, func(o wire.Identity) bool { return sameDisk(o, x) })
 		switch {
 		case isNamed && answers:
 			return &wire.Nack{Code: codeStillThere, Reason: fmt.Sprintf("%s (incarnation %s) still answers: it is not gone", x.Name, x.Incarnation)}
+		case answers && at.in(f.cfg.Cluster) && !f.accepted.Has(x.Incarnation):
+			return &wire.Nack{Code: codeClusterCame, Reason: fmt.Sprintf("%s (incarnation %s) is in cluster %s, and was to found before this genesis was accepted: a cluster may have come of that; "+
+				"start this node with an empty data directory, and it joins", x.Name, x.Incarnation, at.hello.ClusterID)}
 		case !isNamed && !answers:
 			return &wire.Nack{Code: codeNotAllNamed, Reason: fmt.Sprintf("%s (incarnation %s) doesn't answer either, and was not named: start it, or name all that are gone for good", x.Name, x.Incarnation)}
 		}
 	}
-	if len(named) == 0 {
-		return &wire.Nack{Code: codeNobodyGone, Reason: "nobody was named, and all with whom this node accepted to found answer: it goes on by itself"}
+	if !slices.ContainsFunc(named, func(x wire.Identity) bool { return f.accepted.Has(x.Incarnation) }) {
+		return &wire.Nack{Code: codeNobodyGone, Reason: "nobody is gone: all with whom this node accepted to found answer: it goes on by itself"}
 	}
 	return nil
 }

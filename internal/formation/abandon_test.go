@@ -196,6 +196,59 @@ func TestAbandonOnAFalseWord(t *testing.T) {
 	}
 }
 
+// TestAbandonNamesThoseBefore: the genesis that b gives up was accepted instead of
+// another, by which the moved founder and c had founded. b forgets of both with
+// it; so the operator has to speak of the moved one, too, and that isn't gone.
+func TestAbandonNamesThoseBefore(t *testing.T) {
+	w, old := movedFoundsAlone(t)
+	lost := w.at("a").cfg.Self.Incarnation // of the blank one, that answers
+	for _, h := range []string{"a", "b", "c"} {
+		w.start(w.at(h))
+	}
+	w.run(300)
+	var hint string
+	for _, r := range w.at("b").f.Why() {
+		hint += r.WayOut
+	}
+	if !strings.Contains(hint, "--gone a,c` at each") {
+		t.Errorf("the way out is said to be %q", hint)
+	}
+	if code := w.abandons("b", "c"); code != codeNotAllNamed {
+		t.Fatalf("with the moved one not named: %q", code)
+	}
+	if code := w.abandons("b", "c", lost.String()); code != codeStillThere {
+		t.Fatalf("with the one in its place named: %q", code)
+	}
+	w.start(old)
+	w.at("b").f.Met(old.hello())
+	w.drain(w.at("b"))
+	w.run(20)
+	for _, gone := range [][]string{{"c"}, {"a", "c"}} {
+		if code := w.abandons("b", gone...); code != codeClusterCame && code != codeStillThere {
+			t.Fatalf("%q, with the moved one there: %q", gone, code)
+		}
+	}
+	w.run(300)
+	if len(w.genesis) > 1 {
+		t.Fatalf("a second cluster\n%s", w.state())
+	}
+
+	w, _ = movedFoundsAlone(t)
+	for _, h := range []string{"a", "b", "c"} {
+		w.start(w.at(h))
+	}
+	w.run(300)
+	for _, h := range []string{"a", "b"} { // who holds it
+		if code := w.abandons(h, "a", "c"); code != "" && code != codeNothingHeld {
+			t.Fatalf("on the word that it is gone: %q", code)
+		}
+	}
+	w.run(300)
+	if !w.at("a").member() || !w.at("b").member() {
+		t.Fatalf("the word is of no use\n%s", w.state())
+	}
+}
+
 // speak lets an operator give up a genesis somewhere. He names whom he knows to
 // be gone.
 func (c *chaos) speak() {
@@ -204,7 +257,7 @@ func (c *chaos) speak() {
 		return
 	}
 	var gone []string
-	for _, x := range n.f.accepted.Founders {
+	for _, x := range n.f.vouched() {
 		if c.wiped[x.Incarnation] {
 			gone = append(gone, x.Incarnation.String())
 		}

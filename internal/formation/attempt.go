@@ -221,7 +221,7 @@ func (f *Former) choose() ([]byte, bool) {
 			continue
 		}
 		if founders := f.against(old); err != nil || founders != nil {
-			f.blocked = &blocked{founders: t.founders, genesis: &wire.Genesis{Founders: founders}}
+			f.blocked = &blocked{founders: t.founders, genesis: &wire.Genesis{Founders: founders, Instead: append(old.Instead, old.Founders)}}
 			return nil, false
 		}
 		instead = slices.Concat(instead, old.Instead, [][]wire.Identity{old.Founders})

@@ -66,12 +66,13 @@ func TestMovedFounderIsTakenForGone(t *testing.T) {
 	}
 }
 
-// TestMovedFounderDoesNotFork: the moved founder finds one that has promised to
-// found without it, and has not accepted that yet: the two are a quorum, and may
-// hold data. The one's disk is lost and the moved one is down. Those that accepted
-// to found without the moved one know of both who are missing.
-func TestMovedFounderDoesNotFork(t *testing.T) {
-	w, old := movedWhileForming(t)
+// movedFoundsAlone goes on where movedWhileForming ends: the moved founder finds
+// c, which has promised to found without it, and has not accepted that yet. The
+// two are a quorum, and may hold data. Then c's disk is lost, and the moved one is
+// down. b accepted to found without it.
+func movedFoundsAlone(t *testing.T) (w *world, old *node) {
+	t.Helper()
+	w, old = movedWhileForming(t)
 	w.hold = "accept"
 	for _, h := range []string{"a", "b", "c"} {
 		w.start(w.at(h))
@@ -87,14 +88,21 @@ func TestMovedFounderDoesNotFork(t *testing.T) {
 	c.f.Met(old.hello()) // as a member dials those that it was founded with
 	w.drain(c)
 	w.run(20)
-	first := old.disk.ClusterID
-	if w.members(first, true) != 2 {
+	if w.members(old.disk.ClusterID, true) != 2 {
 		t.Fatalf("c and the moved one are no quorum\n%s", w.state())
 	}
 	w.stop(old)
 	w.wipe(c)
-	for _, n := range []*node{a, b, c} {
-		w.start(n)
+	return w, old
+}
+
+// TestMovedFounderDoesNotFork: those that accepted to found without the moved one
+// know of both who are missing.
+func TestMovedFounderDoesNotFork(t *testing.T) {
+	w, old := movedFoundsAlone(t)
+	first := old.disk.ClusterID
+	for _, h := range []string{"a", "b", "c"} {
+		w.start(w.at(h))
 	}
 	w.run(300)
 	if len(w.genesis) > 1 || w.members(first, false) != 1 {

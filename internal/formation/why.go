@@ -209,7 +209,12 @@ func (f *Former) whyBlocked() event.Reason {
 	}
 	var gone, words []string
 	for _, i := range missing(f.blocked.genesis.Founders, f.blocked.founders) {
-		gone, words = append(gone, fmt.Sprintf("%s (incarnation %s)", i.Name, i.Incarnation)), append(words, i.Name)
+		gone = append(gone, fmt.Sprintf("%s (incarnation %s)", i.Name, i.Incarnation))
+	}
+	for _, all := range f.blocked.genesis.Instead {
+		for _, i := range missing(all, f.blocked.founders) {
+			words = append(words, i.Name)
+		}
 	}
 	slices.Sort(gone)
 	slices.Sort(words)
@@ -218,7 +223,7 @@ func (f *Former) whyBlocked() event.Reason {
 		r.WayOut = "give it up there as well (`muster abandon-genesis`), or start those nodes with empty data directories"
 		return r
 	}
-	r.WayOut = fmt.Sprintf("bring back their data directories; %s", f.giveUp(words))
+	r.WayOut = fmt.Sprintf("bring back their data directories; %s", f.giveUp(sortedSet(words)))
 	r.Text = fmt.Sprintf("a genesis was accepted with %s, which no longer answer; they may have founded a cluster", strings.Join(gone, ", "))
 	return r
 }
