@@ -21,6 +21,11 @@ func (w *World) atRest(l *process) string {
 	if lost := w.ops.lost(); len(lost) > 0 {
 		return fmt.Sprintf("%s is a member, but its disk is lost", lost[0].Name)
 	}
+	for _, s := range w.stops {
+		if s.open() {
+			return fmt.Sprintf("%s is being stopped", s.p.node.host)
+		}
+	}
 	for _, x := range m.Members {
 		if _, there := m.Member(x.Replaces); there {
 			return fmt.Sprintf("%s replaces a member that is still there", x.Name)

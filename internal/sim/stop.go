@@ -13,6 +13,7 @@ func (w *World) stop(f Fault) {
 	if p := w.node(f.A).member(); p != nil {
 		w.say("operator: %s is told to stop", p.node.host)
 		s := &stop{w: w, p: p, until: w.now + 4*election}
+		w.stops = append(w.stops, s)
 		if p.leads() {
 			s.steps = p.m.StandDown()
 			p.m.HandOver(0)
@@ -30,6 +31,9 @@ type stop struct {
 	until instant     // when it loses patience
 	over  bool
 }
+
+// open says that it may still ask for another to vote in its place.
+func (s *stop) open() bool { return !s.over && s.p.alive() }
 
 // goOn waits until another leads, and then for what becomes of the vote.
 func (s *stop) goOn() {

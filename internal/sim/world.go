@@ -41,6 +41,7 @@ type World struct {
 	truth   truth
 	clients clients
 	ops     operators
+	stops   []*stop // members that were told to stop, in that order
 
 	ambushes   []ambush
 	transcript transcript
