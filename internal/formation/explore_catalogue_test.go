@@ -17,6 +17,7 @@ import (
 type catalogue struct {
 	hosts   []string // sorted
 	cfg     []Config // per host; Self lacks its incarnation
+	spare   int      // the host to which a disk may be moved, the last; -1: there is none
 	falling bool     // a new disk's incarnation is lower than the old one's, not higher
 
 	mu         sync.Mutex
@@ -38,8 +39,8 @@ const (
 
 func newCatalogue(nodes []*node, falling bool) *catalogue {
 	c := &catalogue{
-		falling: falling,
-		notes:   make([]*note, maxNotes), noteOf: map[[sha256.Size]byte]*note{},
+		falling: falling, spare: -1,
+		notes: make([]*note, maxNotes), noteOf: map[[sha256.Size]byte]*note{},
 		states: make([]*nodeState, maxNodeStates), stateOf: map[[sha256.Size]byte]*nodeState{},
 		foundings: map[cluster.ClusterID]*founding{},
 	}

@@ -58,6 +58,8 @@ func TestReductionsLoseNothing(t *testing.T) {
 		{seeds: 2, crashes: 1, wipes: 1, attempts: 2},
 		{seeds: 3, crashes: 1, attempts: 2},
 		{open: 3, expect: 2, crashes: 1, attempts: 2},
+		{seeds: 2, crashes: 1, moves: 1, attempts: 2},
+		{seeds: 2, wipes: 1, words: 1, attempts: 2},
 	}
 	if race.Enabled {
 		scopes = scopes[:1]
@@ -84,7 +86,11 @@ func TestReductionsLoseNothing(t *testing.T) {
 // TestExplorerCoversTime: what comes to be on disks where nodes wait, retry and
 // yield as they do is among what the explorer finds, which knows no time.
 func TestExplorerCoversTime(t *testing.T) {
-	scopes, runs := []scope{{seeds: 3, wipes: 1, attempts: 2}, {open: 3, expect: 2, wipes: 1, attempts: 2}}, uint64(race.Share(300))
+	scopes, runs := []scope{
+		{seeds: 3, wipes: 1, attempts: 2},
+		{open: 3, expect: 2, wipes: 1, attempts: 2},
+		{seeds: 3, moves: 1, attempts: 2},
+	}, uint64(race.Share(300))
 	if *deep {
 		scopes, runs = append(scopes, scope{seeds: 3, wipes: 1, crashes: 1, attempts: 2}, scope{open: 4, expect: 3, crashes: 1, attempts: 2}), 3000
 	}
@@ -168,7 +174,10 @@ func (w *timed) step() {
 		w.left.crashes--
 		w.logf("%s: crashes", n.host)
 		w.stop(n)
-	case i < 44 && w.left.wipes > 0:
+	case i < 43 && w.left.moves > 0 && h < w.x.seeds && n.disk.Genesis != nil:
+		w.left.moves--
+		w.move(h)
+	case i < 44 && w.left.wipes > 0 && h != w.x.spare:
 		w.left.wipes--
 		w.erase(h)
 	case len(w.flying) > 0:
@@ -201,7 +210,7 @@ func (m *machine) observe(n *node, w *timed) {
 
 func (w *timed) boot(h int) {
 	n, m := w.nodes[h], &w.hosts[h]
-	if n.up {
+	if n.up || h == w.x.spare && m.nth == 0 {
 		return
 	}
 	if m.spent {
@@ -224,6 +233,18 @@ func (w *timed) erase(h int) {
 	*m = machine{disk: disk{h, m.nth + 1}}
 	n.setInc(w.x.incarnation(m.disk))
 	w.logf("%s: wiped", n.host)
+}
+
+// move brings a disk to the spare host.
+func (w *timed) move(h int) {
+	n, m, to := w.nodes[h], w.hosts[h], w.x.spare
+	w.stop(n)
+	w.hosts[to] = machine{disk: w.x.taken(m.disk), nonce: m.nonce + 1, promised: m.promised}
+	w.nodes[to].disk, w.nodes[to].cfg.Self = n.disk, w.x.identity(w.hosts[to].disk)
+	n.disk = Durable{}
+	w.hosts[h] = machine{disk: disk{h, m.nth + 1}}
+	n.setInc(w.x.incarnation(w.hosts[h].disk))
+	w.logf("%s: moved to %s", n.host, w.nodes[to].host)
 }
 
 func (w *timed) sum() uint64 {

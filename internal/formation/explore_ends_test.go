@@ -48,6 +48,9 @@ func (x *explorer) end(p *place) string {
 func (x *explorer) world(p *place) *world {
 	w := newWorld()
 	for h, s := range p.nodes {
+		if x.isVacant(s) {
+			continue
+		}
 		n := *s.n
 		if n.f != nil {
 			n.f = n.f.Clone()

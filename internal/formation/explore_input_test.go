@@ -18,6 +18,8 @@ const (
 	tries                      // an attempt: its ballot's counter and the disks with which, see attemptWith
 	restart
 	wiped
+	moved // the disk goes to the spare host, and a blank one comes up
+	word  // an operator gives up the genesis: which disks there are, see wordOf
 
 	kinds     input = 0x7f << 24
 	thenCrash input = 1 << 31 // added to another input: and restarts once that is saved, before anything leaves
@@ -26,6 +28,7 @@ const (
 // result is what becomes of a node by an input.
 type result struct {
 	to    *nodeState
+	moved *nodeState // what the spare host is then; nil: as it was
 	notes []*note
 	no    string // code of a refusal
 	lost  bool   // connections end: answers on their way to it never come
@@ -46,6 +49,10 @@ func (c *catalogue) run(s *nodeState, in input) *result {
 		return c.restart(s)
 	case wiped:
 		return &result{to: c.boot(disk{s.host, s.nth + 1}, 0, Durable{}), lost: true}
+	case moved:
+		return c.move(s)
+	case word:
+		return c.word(s, in)
 	}
 	w, n := s.copy()
 	var asked *note
@@ -77,7 +84,7 @@ func (c *catalogue) run(s *nodeState, in input) *result {
 }
 
 // diskNumber reads the number of a disk.
-func diskNumber(in input) disk { return disk{int(in & 7), int(in >> 3 & 7)} }
+func diskNumber(in input) disk { return disk{int(in & 7), int(in >> 3 & 0x3f)} }
 
 func numberOf(d disk) input { return input(d.host | d.nth<<3) }
 

@@ -45,6 +45,9 @@ func (w *walker) walk(p *place) {
 		w.in[id] = w.round
 	}
 	for host, s := range p.nodes {
+		if w.x.isVacant(s) {
+			continue
+		}
 		w.arrivals(host, s)
 		if s.n.f != nil {
 			w.views(host, s)
@@ -67,7 +70,7 @@ func (w *walker) arrivals(host int, s *nodeState) {
 		case s.n.f == nil:
 		case n.kind == isAnswer && n.to == host:
 			w.answers = append(w.answers, id)
-		case n.kind == isSight && n.from != host && w.tells(s, n):
+		case n.kind == isSight && n.from != host && w.x.diskOfNote(n) != w.x.origin(s.disk) && w.tells(s, n):
 			w.happens(host, s, arrives|input(id))
 		}
 	}
@@ -135,10 +138,12 @@ func (w *walker) attempts(host int, s *nodeState) {
 		return
 	}
 	var o outlook
-	for i, other := range w.p.nodes {
+	for i, other := range w.p.nodes[:w.x.seeds+w.x.open] {
 		o.nth[i] = uint8(other.nth)
 	}
-	o.nth[host] = 0
+	if host < w.x.seeds+w.x.open {
+		o.nth[host] = 0
+	}
 	for o.hosts = range uint8(1 << len(w.p.nodes)) {
 		if !w.x.mayFoundWith(host, o.hosts) {
 			continue
@@ -169,8 +174,14 @@ func (w *walker) faults(host int, s *nodeState) {
 			w.step(host, s, restart, r)
 		}
 	}
-	if w.p.left.wipes > 0 {
+	if w.p.left.wipes > 0 && host != w.x.spare { // a moved disk that is lost is one that isn't heard of any more
 		w.step(host, s, wiped, w.result(s, wiped))
+	}
+	if w.p.left.moves > 0 && host < w.x.seeds && s.n.disk.Genesis != nil && w.x.isVacant(w.p.nodes[w.x.spare]) {
+		w.step(host, s, moved, w.result(s, moved))
+	}
+	if w.p.left.words > 0 && s.n.f != nil && s.n.f.accepted != nil {
+		w.happens(host, s, w.x.wordOf(w.p.nodes))
 	}
 }
 

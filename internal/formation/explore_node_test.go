@@ -32,7 +32,7 @@ type nodeState struct {
 // is its own, at once: before it does it can do less.
 func (c *catalogue) boot(d disk, nonce int, dur Durable) *nodeState {
 	n := &node{host: c.hosts[d.host], disk: dur, up: true, boot: 1, cfg: c.cfg[d.host]}
-	n.setInc(c.incarnation(d))
+	n.cfg.Self = c.identity(d)
 	n.cfg.Nonce = nonceOf(d, nonce)
 	if !n.member() {
 		n.f = New(n.cfg, n.disk)
@@ -132,6 +132,7 @@ func (s *nodeState) look(hosts []string) {
 // incarnation is the identity of a disk. Those of one host rise or fall, as
 // the configuration has it: which of two is lower decides between ballots.
 func (c *catalogue) incarnation(d disk) cluster.Incarnation {
+	d = c.origin(d)
 	k := d.nth
 	if c.falling {
 		k = 7 - k
@@ -142,7 +143,7 @@ func (c *catalogue) incarnation(d disk) cluster.Incarnation {
 func (c *catalogue) diskOf(i cluster.Incarnation) disk {
 	for h := range c.hosts {
 		for k := range 8 {
-			if d := (disk{h, k}); c.incarnation(d) == i {
+			if d := (disk{h, k}); h != c.spare && c.incarnation(d) == i {
 				return d
 			}
 		}
@@ -153,6 +154,7 @@ func (c *catalogue) diskOf(i cluster.Incarnation) disk {
 // identity is how a disk's node names itself.
 func (c *catalogue) identity(d disk) wire.Identity {
 	i := c.cfg[d.host].Self
+	i.Name = c.hosts[c.origin(d).host]
 	i.Incarnation = c.incarnation(d)
 	i.NodeID = i.Incarnation.NodeID()
 	return i

@@ -69,10 +69,13 @@ type founding struct {
 	real     *note   // the fact that it became real
 }
 
-// wiped says whether all founders of a cluster have lost the disks with which
-// they founded it.
-func (f *founding) wiped(nodes []*nodeState) bool {
-	return !slices.ContainsFunc(f.founders, func(d disk) bool { return nodes[d.host].nth == d.nth })
+// lost says that no founder of a cluster keeps its disk and its seed address, or
+// that those which do have given the cluster up on an operator's word.
+func (f *founding) lost(nodes []*nodeState) bool {
+	return !slices.ContainsFunc(f.founders, func(d disk) bool {
+		s := nodes[d.host]
+		return s.nth == d.nth && !slices.Contains(s.n.disk.Abandoned, f.id)
+	})
 }
 
 // holders counts the founders that are founded on their disks.

@@ -15,11 +15,11 @@ type place struct {
 }
 
 // budget is how much may still happen.
-type budget struct{ crashes, wipes, attempts uint8 }
+type budget struct{ crashes, wipes, attempts, moves, words uint8 }
 
 // hash is what it adds to the sum of a place.
 func (b budget) hash() uint64 {
-	return (uint64(b.crashes)<<16 + uint64(b.wipes)<<8 + uint64(b.attempts) + 1) * 0x9E3779B97F4A7C15
+	return (uint64(b.words)<<32 + uint64(b.moves)<<24 + uint64(b.crashes)<<16 + uint64(b.wipes)<<8 + uint64(b.attempts) + 1) * 0x9E3779B97F4A7C15
 }
 
 // key spreads a sum over all 64 bits; never 0. Two places out of ten million
@@ -34,11 +34,11 @@ func key(sum uint64) uint64 {
 
 // appendPlace encodes a place:
 //
-//	slot u32 | sum u64 | crashes, wipes, attempts u8 | states u32… | count u16 | notes u16…
+//	slot u32 | sum u64 | crashes, wipes, attempts, moves, words u8 | states u32… | count u16 | notes u16…
 func appendPlace(b []byte, p *place) []byte {
 	b = binary.LittleEndian.AppendUint32(b, p.slot)
 	b = binary.LittleEndian.AppendUint64(b, p.sum)
-	b = append(b, p.left.crashes, p.left.wipes, p.left.attempts)
+	b = append(b, p.left.crashes, p.left.wipes, p.left.attempts, p.left.moves, p.left.words)
 	for _, s := range p.nodes {
 		b = binary.LittleEndian.AppendUint32(b, s.id)
 	}
@@ -53,8 +53,8 @@ func appendPlace(b []byte, p *place) []byte {
 func (c *catalogue) readPlace(b []byte, p *place) []byte {
 	p.slot = binary.LittleEndian.Uint32(b)
 	p.sum = binary.LittleEndian.Uint64(b[4:])
-	p.left = budget{b[12], b[13], b[14]}
-	b = b[15:]
+	p.left = budget{b[12], b[13], b[14], b[15], b[16]}
+	b = b[17:]
 	p.nodes = p.nodes[:0]
 	for range c.hosts {
 		p.nodes = append(p.nodes, c.states[binary.LittleEndian.Uint32(b)])

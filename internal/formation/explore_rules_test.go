@@ -32,6 +32,9 @@ func (n *step) fails(format string, args ...any) {
 func (w *walker) after(n *step) []*nodeState {
 	w.nodes = append(w.nodes[:0], w.p.nodes...)
 	w.nodes[n.host] = n.to
+	if n.moved != nil {
+		w.nodes[w.x.spare] = n.moved
+	}
 	return w.nodes
 }
 
@@ -41,7 +44,7 @@ func (w *walker) holds(n *step, x *note) bool {
 }
 
 // real notes that a cluster has become able to commit something: no other may
-// have been, unless all founders of one are wiped.
+// have been, unless all founders of one are lost.
 func (w *walker) real(n *step, f *founding, nodes []*nodeState) {
 	if !w.holds(n, f.real) {
 		n.added = append(n.added, f.real)
@@ -54,8 +57,13 @@ func (w *walker) real(n *step, f *founding, nodes []*nodeState) {
 	}
 }
 
-// oneCluster finds two clusters on disks.
+// oneCluster finds two clusters on disks. One that was moved is let be: it may
+// have been founded with others that founded without it since, and decides
+// nothing alone.
 func (w *walker) oneCluster(n *step, nodes []*nodeState) {
+	if w.x.spare >= 0 {
+		nodes = nodes[:w.x.spare]
+	}
 	for i, s := range nodes {
 		for _, o := range nodes[:i] {
 			if s.in != o.in && s.in != nil && o.in != nil && s.in.excludes(o.in, nodes) {
@@ -67,7 +75,7 @@ func (w *walker) oneCluster(n *step, nodes []*nodeState) {
 
 // excludes says that there must not be both clusters, see world.exclude.
 func (f *founding) excludes(o *founding, nodes []*nodeState) bool {
-	if f.id == o.id || f.wiped(nodes) || o.wiped(nodes) {
+	if f.id == o.id || f.lost(nodes) || o.lost(nodes) {
 		return false
 	}
 	return len(f.genesis.Seeds) > 0 || slices.ContainsFunc(f.founders, func(d disk) bool { return slices.Contains(o.founders, d) })

@@ -3,6 +3,7 @@ package formation
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,11 +19,15 @@ type scope struct {
 	joinOnly int // nodes told to join, that ask the first seed
 	crashes  int
 	wipes    int
+	moves    int // of a founder's disk to an address that is no seed; at most one
+	words    int // of an operator that gives up a genesis; he names who is gone for good
 	attempts int
 	falling  bool // a new disk's incarnation is lower than the old one's, not higher
 
-	limit   int  // of places; 0: all, as long as there is memory
-	literal bool // does without what makes the search smaller, see walker.over
+	stages  []stage // by which the search is directed before it goes everywhere
+	keep    int     // of the places with which a stage ends; 0: all
+	limit   int     // of places; 0: all, as long as there is memory
+	literal bool    // does without what makes the search smaller, see walker.over
 }
 
 func (s scope) String() string {
@@ -38,9 +43,14 @@ func (s scope) String() string {
 	add(s.joinOnly, "join-only")
 	add(s.crashes, "crashes")
 	add(s.wipes, "wipes")
+	add(s.moves, "moves")
+	add(s.words, "words")
 	add(s.attempts, "attempts")
 	if s.falling {
 		parts = append(parts, "incarnations fall")
+	}
+	for _, x := range s.stages {
+		parts = append(parts, "after "+strconv.Quote(x.what))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -65,6 +75,9 @@ func (s scope) nodes() []*node {
 	for range s.joinOnly {
 		w.add(name(len(w.nodes)), JoinOnly, seeds[:1], 1)
 	}
+	if s.moves > 0 {
+		w.add(name(len(w.nodes)), Static, seeds, 1)
+	}
 	return w.nodes
 }
 
@@ -81,6 +94,11 @@ func (s scope) nodes() []*node {
 //   - A node may crash before it saves, after that and before anything leaves it,
 //     and at any other time; it is back at once, for to be down is to receive nothing.
 //   - A disk may be wiped at any time, and is another disk from then on.
+//   - A disk that holds a genesis may be carried to an address that is no seed at
+//     any time, and a blank node comes up at the old one. One that holds none is
+//     as good as wiped by that: nobody asks it there.
+//   - An operator may give up a genesis at any node that accepted it, and names all
+//     whose disks are gone for good, and nobody else.
 //   - A cluster lets anybody in as long as most of its founders have their disks.
 //
 // Two tests hold it to account: TestReductionsLoseNothing, and
@@ -89,6 +107,8 @@ type explorer struct {
 	scope
 	*catalogue
 	seen  *seen
+	stage *stage       // the present one; nil: behind the last
+	begun []int        // per stage: with how many places it ended
 	depth int          // all places within so many steps were come to
 	whole bool         // there are no others
 	look  func(*place) // is shown each place, by several goroutines; may be nil
@@ -102,19 +122,30 @@ type fault struct {
 }
 
 func newExplorer(s scope) *explorer {
-	return &explorer{scope: s, catalogue: newCatalogue(s.nodes(), s.falling), look: func(*place) {}}
+	x := &explorer{scope: s, catalogue: newCatalogue(s.nodes(), s.falling), look: func(*place) {}}
+	if s.moves > 0 {
+		x.spare = len(x.hosts) - 1
+	}
+	return x
 }
 
 // first is the place where all stories begin: every disk is empty.
 func (x *explorer) first() *place {
-	p := &place{left: budget{uint8(x.crashes), uint8(x.wipes), uint8(x.attempts)}}
+	p := &place{left: x.budget()}
 	for h := range x.hosts {
 		s := x.boot(disk{h, 0}, 0, Durable{})
+		if h == x.spare {
+			s = x.vacant()
+		}
 		p.nodes = append(p.nodes, s)
 		p.sum += s.hash
 	}
 	p.sum += p.left.hash()
 	return p
+}
+
+func (s scope) budget() budget {
+	return budget{uint8(s.crashes), uint8(s.wipes), uint8(s.attempts), uint8(s.moves), uint8(s.words)}
 }
 
 const (
@@ -141,6 +172,15 @@ func (x *explorer) search(workers int) {
 	for range workers {
 		l.workers = append(l.workers, l.worker())
 	}
+	for i := range x.stages {
+		x.stage = &x.stages[i]
+		for x.fault.Load() == nil && len(l.blocks) > 0 && len(l.behind) == 0 {
+			l.pass()
+		}
+		x.begun = append(x.begun, len(l.behind))
+		l.blocks, l.behind = x.firstOf(l.behind), nil
+	}
+	x.stage = nil
 	for x.fault.Load() == nil {
 		if l.pass(); l.full.Load() {
 			return
@@ -158,6 +198,7 @@ type level struct {
 	x       *explorer
 	workers []*worker
 	blocks  [][]byte
+	behind  [][]byte     // where the next stage begins
 	taken   atomic.Int64 // of blocks
 	full    atomic.Bool  // the limit was reached
 }
@@ -172,8 +213,8 @@ func (l *level) pass() {
 	group.Wait()
 	l.blocks = nil
 	for _, w := range l.workers {
-		l.blocks = append(l.blocks, w.blocks...)
-		w.blocks = nil
+		l.blocks, l.behind = append(l.blocks, w.blocks...), append(l.behind, w.behind...)
+		w.blocks, w.behind = nil, nil
 	}
 }
 
@@ -183,6 +224,7 @@ type worker struct {
 	level  *level
 	blocks [][]byte // of the next level
 	block  []byte   // the one being filled
+	behind [][]byte // where the next stage begins
 	to     place
 }
 
@@ -223,6 +265,10 @@ func (w *worker) arrive(s *step) {
 	w.place(s, &w.to)
 	w.to.slot = slot
 	w.x.look(&w.to)
+	if w.x.reached(&w.to) {
+		w.behind = append(w.behind, appendPlace(nil, &w.to))
+		return
+	}
 	if w.block = appendPlace(w.block, &w.to); len(w.block) > blockSize {
 		w.flush()
 	}

@@ -7,6 +7,7 @@ type step struct {
 	host    int
 	input   input
 	to      *nodeState // what the node is then
+	moved   *nodeState // what the spare host is then; nil: as it was
 	left    budget
 	added   []*note
 	dropped []uint16 // sorted
@@ -20,7 +21,7 @@ func (w *walker) step(host int, s *nodeState, in input, r *result) {
 		w.step(host, s, in+thenCrash, w.result(s, in+thenCrash))
 	}
 	n := &w.next
-	*n = step{host: host, input: in, to: r.to, bad: r.bad, left: w.p.left,
+	*n = step{host: host, input: in, to: r.to, moved: r.moved, bad: r.bad, left: w.p.left,
 		added: n.added[:0], dropped: n.dropped[:0]}
 	if n.to.base != nil && !w.x.literal {
 		n.to = n.to.base
@@ -33,13 +34,23 @@ func (w *walker) step(host int, s *nodeState, in input, r *result) {
 		n.left.wipes--
 	case tries:
 		n.left.attempts--
+	case moved:
+		n.left.moves--
+	case word:
+		n.left.words--
 	}
 	old := w.p.nodes[host]
+	if w.beyond(n) {
+		return
+	}
 	n.sum = w.p.sum - old.hash + n.to.hash
 	n.sum += n.left.hash() - w.p.left.hash()
+	if n.moved != nil {
+		n.sum += n.moved.hash - w.p.nodes[w.x.spare].hash
+	}
 	w.drop(n, r)
 	w.add(n, r)
-	if n.to == old && len(n.added) == 0 && n.bad == "" {
+	if n.to == old && n.moved == nil && len(n.added) == 0 && n.bad == "" {
 		return
 	}
 	w.check(n, old)
@@ -84,6 +95,9 @@ func (w *walker) add(n *step, r *result) {
 func (w *walker) place(n *step, into *place) {
 	into.nodes = append(into.nodes[:0], w.p.nodes...)
 	into.nodes[n.host] = n.to
+	if n.moved != nil {
+		into.nodes[w.x.spare] = n.moved
+	}
 	into.left, into.sum = n.left, n.sum
 	into.notes = into.notes[:0]
 	dropped := n.dropped

@@ -65,6 +65,10 @@ func (x *explorer) cause(s *nodeState, n *step) string {
 		return "loses patience"
 	case restart:
 		return "restarts"
+	case moved:
+		return fmt.Sprintf("is moved to %s, and a blank one comes up, %02x", x.hosts[x.spare], n.to.n.cfg.Self.Incarnation[0])
+	case word:
+		return "gives up its genesis, as an operator says"
 	}
 	return fmt.Sprintf("is wiped, and is %02x now", n.to.n.cfg.Self.Incarnation[0])
 }

@@ -20,6 +20,9 @@ func TestExplore(t *testing.T) {
 		{seeds: 3, wipes: 2, attempts: 2},
 		{seeds: 2, late: 1, joinOnly: 1, crashes: 1, attempts: 2},
 		{open: 3, expect: 2, wipes: 1, attempts: 2},
+		{seeds: 3, wipes: 1, words: 1, attempts: 2},
+		{seeds: 3, moves: 1, attempts: 2},
+		{seeds: 3, wipes: 1, moves: 1, attempts: 3, stages: unheardOf[:4], keep: 4, limit: 3 << 18},
 	}
 	if race.Enabled {
 		scopes = scopes[:1]
@@ -36,6 +39,15 @@ func TestExplore(t *testing.T) {
 			{seeds: 3, joinOnly: 1, wipes: 1, attempts: 2},
 			{seeds: 4, wipes: 1, attempts: 2},
 			{seeds: 4, crashes: 1, wipes: 1, attempts: 2},
+			{seeds: 2, crashes: 1, wipes: 1, words: 2, attempts: 3},
+			{seeds: 3, crashes: 1, wipes: 2, words: 1, attempts: 2, limit: 2 << 20},
+			{seeds: 2, crashes: 1, wipes: 1, moves: 1, attempts: 2},
+			{seeds: 3, crashes: 1, moves: 1, attempts: 2},
+			{seeds: 3, wipes: 1, moves: 1, attempts: 2, limit: 3 << 20},
+			{seeds: 3, wipes: 1, moves: 1, words: 1, attempts: 3, stages: unheardOf[:1], limit: 3 << 20},
+			{seeds: 3, wipes: 1, moves: 1, words: 1, attempts: 3, stages: []stage{acceptedAndMoved}, limit: 3 << 20},
+			{seeds: 3, wipes: 1, moves: 1, attempts: 3, stages: unheardOf[:4], keep: 16, limit: 3 << 20},
+			{seeds: 3, wipes: 1, moves: 1, words: 1, attempts: 3, stages: unheardOf[:], keep: 12},
 			{open: 3, expect: 2, wipes: 1, attempts: 3},
 			{open: 3, expect: 2, crashes: 1, wipes: 1, attempts: 2},
 			{open: 3, expect: 3, crashes: 1, wipes: 1, attempts: 2, falling: true},
@@ -62,8 +74,12 @@ func exploreScope(t *testing.T, s scope) int64 {
 		ends = sample{every: 1000, max: 10000}
 	}
 	if s.open < 2*s.expect || s.open == 0 {
-		x.look = ends.look // else they don't found in the end
-	}
+		x.look = func(p *place) {
+			if x.spare < 0 || x.isVacant(p.nodes[x.spare]) { // else one may stay behind
+				ends.look(p)
+			}
+		}
+	} // else they don't found in the end
 	x.search(runtime.GOMAXPROCS(0))
 	states := x.seen.count.Load()
 	if f := x.fault.Load(); f != nil {
@@ -72,6 +88,11 @@ func exploreScope(t *testing.T, s scope) int64 {
 	for _, p := range ends.places {
 		if bad := x.end(p); bad != "" {
 			t.Fatalf("%s\n%s:\n%s", s, bad, x.story(p.slot))
+		}
+	}
+	for i, n := range x.begun {
+		if n == 0 && s.stages[i].spend.words == 0 { // an operator may be refused
+			t.Errorf("%s: never came to %q", s, s.stages[i].what)
 		}
 	}
 	how := fmt.Sprintf("to the end, %d steps deep", x.depth)

@@ -197,6 +197,9 @@ func (w *world) excused() bool {
 				return true // it was given up here too early, or too late
 			}
 		}
+		if len(n.disk.Abandoned) > 0 && !n.member() && w.founds(n.cfg.Self) {
+			return true // so was one that had been given up for it
+		}
 		g, ok := w.genesis[n.disk.ClusterID]
 		if n.disk.stage() == wire.Accepted {
 			g, ok = must(wire.DecodeGenesis(n.disk.Genesis)), true
@@ -210,6 +213,16 @@ func (w *world) excused() bool {
 		gone, majority := w.gone(g.Founders), len(g.Founders)/2+1
 		overtaken := !n.member() && len(g.Seeds) == 0 && gone > 0 && slices.ContainsFunc(w.nodes, (*node).member)
 		if gone >= majority || n.member() && len(g.Founders)-gone < majority || overtaken {
+			return true
+		}
+	}
+	return false
+}
+
+// founds says that a genesis by which somebody was founded names that one.
+func (w *world) founds(x wire.Identity) bool {
+	for _, g := range w.genesis { // order-free: any will do
+		if g.Has(x.Incarnation) {
 			return true
 		}
 	}
