@@ -210,7 +210,7 @@ func TestAbandonNamesThoseBefore(t *testing.T) {
 	for _, r := range w.at("b").f.Why() {
 		hint += r.WayOut
 	}
-	if !strings.Contains(hint, "--gone a,c` at each") {
+	if !strings.Contains(hint, "--gone a,c` at b") {
 		t.Errorf("the way out is said to be %q", hint)
 	}
 	if code := w.abandons("b", "c"); code != codeNotAllNamed {
