@@ -79,7 +79,7 @@ fuzz: ## fuzz every target with FUZZTIME inputs (20000x)
 	done
 
 .PHONY: explore
-explore: ## visit all states that a few forming nodes can come to, some 80 million (4 minutes of CPU time)
+explore: ## visit all states that a few forming nodes can come to, some 80 million (5 minutes of CPU time)
 	$(GO) test ./internal/formation -run 'TestExplore|TestReductions' -explore -v -count 1 -timeout 30m
 
 .PHONY: bench-test
