@@ -31,6 +31,8 @@ type attempt struct {
 type blocked struct {
 	founders []founder // with whom it was tried
 	genesis  *wire.Genesis
+	given    bool            // an operator has given it up here, and others have not
+	shown    []wire.Identity // founders of all that were shown
 }
 
 // patience is how many ticks one rank waits for the one before it, in retries.
@@ -221,7 +223,7 @@ func (f *Former) choose() ([]byte, bool) {
 			continue
 		}
 		if founders := f.against(old); err != nil || founders != nil {
-			f.blocked = &blocked{founders: t.founders, genesis: &wire.Genesis{Founders: founders, Instead: append(old.Instead, old.Founders)}}
+			f.blocked = &blocked{founders: t.founders, shown: named(t.shown), genesis: &wire.Genesis{Founders: founders, Instead: append(old.Instead, old.Founders)}, given: f.abandoned(raw)}
 			return nil, false
 		}
 		instead = slices.Concat(instead, old.Instead, [][]wire.Identity{old.Founders})
@@ -234,6 +236,16 @@ func (f *Former) choose() ([]byte, bool) {
 		Founders: identities(t.founders), Seeds: f.fixed(), Nonce: f.cfg.Nonce, Instead: instead,
 	}
 	return g.Encode(), true
+}
+
+// named lists the founders of geneses, as far as they can be read.
+func named(geneses [][]byte) (all []wire.Identity) {
+	for _, raw := range geneses {
+		if g, err := wire.DecodeGenesis(raw); err == nil {
+			all = append(all, g.Founders...)
+		}
+	}
+	return all
 }
 
 // against says whose absence stands against giving up an accepted genesis for

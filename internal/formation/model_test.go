@@ -1,6 +1,7 @@
 package formation
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -186,7 +187,10 @@ func (w *world) allIn() bool {
 // excused says that too many founders are gone for anybody to go on: a cluster
 // has no majority left, or a majority of those that an accepted genesis names
 // may have been one. Or others, that didn't see a node which had accepted a
-// genesis, founded with one that was gone from its founders and came anew.
+// genesis, founded with one that was gone from its founders and came anew. Or,
+// where founders are those that meet, two foundings stand in each other's way,
+// one of them with a founder that is gone: no rule gives up either, for those
+// of one are not the founders of the other, and an operator has to.
 func (w *world) excused() bool {
 	for _, n := range w.nodes {
 		if n.f != nil && n.f.pinned() {
@@ -212,7 +216,10 @@ func (w *world) excused() bool {
 		}
 		gone, majority := w.gone(g.Founders), len(g.Founders)/2+1
 		overtaken := !n.member() && len(g.Seeds) == 0 && gone > 0 && slices.ContainsFunc(w.nodes, (*node).member)
-		if gone >= majority || n.member() && len(g.Founders)-gone < majority || overtaken {
+		rivals := n.disk.stage() == wire.Accepted && len(g.Seeds) == 0 && gone > 0 && slices.ContainsFunc(w.nodes, func(o *node) bool {
+			return o.disk.stage() == wire.Accepted && !bytes.Equal(o.disk.Genesis, n.disk.Genesis)
+		})
+		if rivals || gone >= majority || n.member() && len(g.Founders)-gone < majority || overtaken {
 			return true
 		}
 	}

@@ -209,7 +209,9 @@ func (f *Former) whyBlocked() event.Reason {
 	}
 	var gone, words []string
 	for _, i := range missing(f.blocked.genesis.Founders, f.blocked.founders) {
-		gone = append(gone, fmt.Sprintf("%s (incarnation %s)", i.Name, i.Incarnation))
+		if !f.answers(i) {
+			gone = append(gone, fmt.Sprintf("%s (incarnation %s)", i.Name, i.Incarnation))
+		}
 	}
 	for _, all := range f.blocked.genesis.Instead {
 		for _, i := range missing(all, f.blocked.founders) {
@@ -218,6 +220,12 @@ func (f *Former) whyBlocked() event.Reason {
 	}
 	slices.Sort(gone)
 	slices.Sort(words)
+	if len(gone) == 0 && !f.blocked.given {
+		lost := f.lost()
+		r.Text = fmt.Sprintf("%s accepted foundings that stand in each other's way, with %s, which no longer answer; no rule says which is to be given up", list(f.holders()), list(lost))
+		r.WayOut = fmt.Sprintf("if they are gone for good: `muster abandon-genesis --gone %s` at each that accepted to found with them", strings.Join(lost, ","))
+		return r
+	}
 	if len(gone) == 0 {
 		r.Text = fmt.Sprintf("%s accepted a genesis that an operator has given up here", list(f.holders()))
 		r.WayOut = "give it up there as well (`muster abandon-genesis`), or start those nodes with empty data directories"
@@ -226,6 +234,23 @@ func (f *Former) whyBlocked() event.Reason {
 	r.WayOut = fmt.Sprintf("bring back their data directories; %s", f.giveUp(sortedSet(words)))
 	r.Text = fmt.Sprintf("a genesis was accepted with %s, which no longer answer; they may have founded a cluster", strings.Join(gone, ", "))
 	return r
+}
+
+// lost names those that don't answer of all with whom somebody accepted to found,
+// as the promises of the last attempt showed.
+func (f *Former) lost() []string {
+	var names []string
+	for _, i := range f.blocked.shown {
+		if !f.answers(i) {
+			names = append(names, i.Name)
+		}
+	}
+	return sortedSet(names)
+}
+
+// answers says that this very disk does, as far as this node sees.
+func (f *Former) answers(i wire.Identity) bool {
+	return sameDisk(i, f.cfg.Self) || slices.ContainsFunc(f.peers, func(p peer) bool { return p.live && sameDisk(p.hello.Self, i) })
 }
 
 // giveUp is the way out of an accepted genesis where founders are gone for good.
