@@ -92,22 +92,37 @@ func (h *Host) SetPolicy(ctx context.Context, edits map[string]string, why strin
 }
 
 // Foresee is what the leader, which this node is, would do next; see package roster.
-func (h *Host) Foresee(ctx context.Context, suppose string) (f event.Forecast, err error) {
-	done := make(chan struct{})
-	if !h.call(func() { f, err = h.m.Foresee(suppose); close(done) }) {
-		return f, h.stoppedErr()
+func (h *Host) Foresee(ctx context.Context, suppose string) (event.Forecast, error) {
+	type answer struct {
+		f   event.Forecast
+		err error
+	}
+	a, err := onLoop(ctx, h, func() (a answer) { a.f, a.err = h.m.Foresee(suppose); return a })
+	switch {
+	case err != nil:
+		return event.Forecast{}, err
+	case errors.Is(a.err, replica.ErrNotLeader):
+		return event.Forecast{}, fmt.Errorf("%w: %w", ErrNotLeader, a.err)
+	}
+	return a.f, a.err
+}
+
+// onLoop has the loop work something out, and waits for it. An error says that
+// it wasn't waited for to the end: the loop may do it yet.
+func onLoop[T any](ctx context.Context, h *Host, work func() T) (T, error) {
+	var none T
+	out := make(chan T, 1)
+	if !h.call(func() { out <- work() }) {
+		return none, h.stoppedErr()
 	}
 	select {
-	case <-done:
+	case v := <-out:
+		return v, nil
 	case <-ctx.Done():
-		return event.Forecast{}, ctx.Err()
+		return none, ctx.Err()
 	case <-h.ctx.Done():
-		return event.Forecast{}, h.stoppedErr()
+		return none, h.stoppedErr()
 	}
-	if errors.Is(err, replica.ErrNotLeader) {
-		err = fmt.Errorf("%w: %w", ErrNotLeader, err)
-	}
-	return f, err
 }
 
 func (h *Host) electionTimeout() time.Duration {

@@ -21,7 +21,7 @@ func (h *Host) Stop(ctx context.Context) error {
 func (h *Host) HandOver(ctx context.Context) {
 	var steps []wire.Step
 	for ctx.Err() == nil && h.leads(h.live.view.Load()) {
-		h.await(ctx, func() { steps = h.m.StandDown() })
+		steps, _ = onLoop(ctx, h, h.m.StandDown) // none, if there is no time left for it
 		if reply := h.handOver(ctx, 0); reply.Status != wire.ChangeApplied {
 			h.log.Warn("leadership could not be handed over before stopping", "reason", reply.Reason)
 			return
@@ -57,17 +57,4 @@ func (h *Host) standDown(ctx context.Context, steps []wire.Step) {
 		return
 	}
 	h.log.Info("another member votes in this one's place while it is away")
-}
-
-// await has the loop do something, and waits for it.
-func (h *Host) await(ctx context.Context, do func()) {
-	done := make(chan struct{})
-	if !h.call(func() { do(); close(done) }) {
-		return
-	}
-	select {
-	case <-done:
-	case <-ctx.Done():
-	case <-h.ctx.Done():
-	}
 }
