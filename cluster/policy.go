@@ -1,8 +1,10 @@
 package cluster
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,17 +79,30 @@ func PolicyKeys() []string {
 	return []string{"dead-after", "floor", "join-expiry", "leader-zones", "paused", "remove-after", "stability", "target-voters"}
 }
 
-// Set changes one setting; the empty value brings its default back. It doesn't
-// look at the others, see [Policy.Validate].
+// Set changes one setting; the empty value brings its default back. On an error
+// nothing is changed. It doesn't look at the others, see [Policy.Validate].
 func (p *Policy) Set(key, value string) error {
+	next := *p
+	if err := next.set(key, value); err != nil {
+		return err
+	}
+	*p = next
+	return nil
+}
+
+func (p *Policy) set(key, value string) error {
 	var err error
 	switch key {
 	case "target-voters":
-		p.TargetVoters, err = number(value)
+		if p.TargetVoters, err = number(value); err == nil && value != "" && p.TargetVoters%2 == 0 {
+			err = fmt.Errorf("%d: want an odd number; an even one survives no more failures than the odd one below it", p.TargetVoters)
+		}
 	case "floor":
 		p.Floor, err = number(value)
 	case "stability":
-		p.Stability, err = duration(value)
+		if p.Stability, err = duration(value); p.Stability < 0 {
+			err = errors.New("never: no learner would ever be promoted")
+		}
 	case "dead-after":
 		p.DeadAfter, err = duration(value)
 	case "remove-after":
@@ -95,17 +110,14 @@ func (p *Policy) Set(key, value string) error {
 	case "join-expiry":
 		p.JoinExpiry, err = duration(value)
 	case "leader-zones":
-		p.LeaderZones = nil
-		if value != "" {
-			p.LeaderZones = strings.Split(value, ",")
-		}
+		p.LeaderZones, err = zones(value)
 	case "paused":
 		p.Paused = value
 	default:
 		return fmt.Errorf("unknown setting %q: the settings are %s", key, strings.Join(PolicyKeys(), ", "))
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", key, err)
+		return fmt.Errorf("%s %w", key, err)
 	}
 	return nil
 }
@@ -138,16 +150,8 @@ func (p *Policy) Get(key string) string {
 func (p Policy) Edited(edits map[string]string) (Policy, error) {
 	p.LeaderZones = slices.Clone(p.LeaderZones)
 	var faults []error
-	for _, key := range PolicyKeys() {
-		if v, ok := edits[key]; ok {
-			faults = append(faults, p.Set(key, v))
-		}
-	}
-	known := PolicyKeys()
-	for _, key := range sortedKeys(edits) {
-		if !slices.Contains(known, key) {
-			faults = append(faults, p.Set(key, edits[key]))
-		}
+	for _, key := range slices.Sorted(maps.Keys(edits)) {
+		faults = append(faults, p.Set(key, edits[key]))
 	}
 	faults = append(faults, p.Validate())
 	return p, errors.Join(faults...)
@@ -166,29 +170,32 @@ func (p Policy) Or(o Policy) Policy {
 // Validate reports every fault at once.
 func (p Policy) Validate() error {
 	var faults []error
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	if p.TargetVoters < 0 || p.TargetVoters > 0 && p.TargetVoters%2 == 0 {
-		fault("target-voters %d: want an odd number; an even one survives no more failures than the odd one below it", p.TargetVoters)
-	}
-	target := p.TargetVoters
-	if target == 0 {
-		target = DefaultTargetVoters
-	}
-	if p.Floor < 0 || p.Floor > target {
-		fault("floor %d: want 1 to target-voters (%d)", p.Floor, target)
-	}
-	if p.Stability < 0 {
-		fault("stability never: no learner would ever be promoted")
-	}
-	seen := map[string]bool{}
-	for _, z := range p.LeaderZones {
-		if z == "" || seen[z] {
-			fault("leader-zones %q: want the names of different zones", strings.Join(p.LeaderZones, ","))
-			break
+	var again Policy
+	for _, key := range PolicyKeys() {
+		if err := again.Set(key, p.Get(key)); err != nil {
+			faults = append(faults, err)
 		}
-		seen[z] = true
+	}
+	if len(faults) == 0 && !slices.Equal(again.LeaderZones, p.LeaderZones) {
+		faults = append(faults, fmt.Errorf("leader-zones %q: want the names of different zones, without commas", p.LeaderZones))
+	}
+	if target := cmp.Or(p.TargetVoters, DefaultTargetVoters); p.Floor > target {
+		faults = append(faults, fmt.Errorf("floor %d: want 1 to target-voters (%d)", p.Floor, target))
 	}
 	return errors.Join(faults...)
+}
+
+func zones(s string) ([]string, error) {
+	if s == "" {
+		return nil, nil
+	}
+	all := strings.Split(s, ",")
+	for i, z := range all {
+		if z == "" || slices.Contains(all[:i], z) {
+			return nil, fmt.Errorf("%q: want the names of different zones", s)
+		}
+	}
+	return all, nil
 }
 
 func number(s string) (int, error) {
@@ -214,13 +221,4 @@ func nonzero(set bool, s string) string {
 		return ""
 	}
 	return s
-}
-
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

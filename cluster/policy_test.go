@@ -53,6 +53,14 @@ func TestPolicyFaults(t *testing.T) {
 	if _, err := p.Edited(map[string]string{"target-voters": "3", "floor": "5"}); err == nil {
 		t.Error("a floor above the target was taken")
 	}
+	for _, bad := range []Policy{
+		{TargetVoters: 4}, {TargetVoters: -1}, {Floor: -1}, {Floor: 6}, {Stability: Never},
+		{LeaderZones: []string{"a", "a"}}, {LeaderZones: []string{""}}, {LeaderZones: []string{"a", ""}}, {LeaderZones: []string{"a,b"}},
+	} {
+		if bad.Validate() == nil {
+			t.Errorf("%+v was taken", bad)
+		}
+	}
 	if !reflect.DeepEqual(p, Policy{LeaderZones: []string{"a"}}) {
 		t.Errorf("changed: %+v", p)
 	}

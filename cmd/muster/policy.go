@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -75,6 +76,8 @@ default back. ` + "`muster plan --if 'set KEY=VALUE'`" + ` tells what would come
 		Example: "  muster policy set target-voters=3\n  muster policy set dead-after=2m remove-after=never\n  muster policy set floor=",
 		Args:    cobra.ArbitraryArgs,
 	}, func(ctx context.Context, f *clientFlags, args []string) error {
+		var alone cluster.Policy // whether they go together, the cluster knows
+		var faults []error
 		edit := server.PolicyEdit{Settings: map[string]string{}, Why: because}
 		for _, arg := range args {
 			key, value, ok := strings.Cut(arg, "=")
@@ -82,11 +85,12 @@ default back. ` + "`muster plan --if 'set KEY=VALUE'`" + ` tells what would come
 				return usage("%q: want each setting once, as KEY=VALUE", arg)
 			}
 			edit.Settings[key] = value
+			faults = append(faults, alone.Set(key, value))
 		}
 		if len(args) == 0 {
 			return usage("which setting? want KEY=VALUE, with one of %s", strings.Join(cluster.PolicyKeys(), ", "))
 		}
-		if _, err := (cluster.Policy{}).Edited(edit.Settings); err != nil {
+		if err := errors.Join(faults...); err != nil {
 			return &coded{exitUsage, err}
 		}
 		return a.setPolicy(ctx, f, edit)

@@ -35,6 +35,10 @@ func TestPolicySet(t *testing.T) {
 	if code != exitOK || out != "the policy was changed: target-voters to \"3\"\n" {
 		t.Errorf("exit %d: %s%s", code, out, stderr)
 	}
+	// A floor that is fine with the target that the cluster has is for it to judge.
+	if code, _, stderr := runMuster(nil, "policy", "set", "floor=7", "--endpoint", e); code != exitOK {
+		t.Errorf("floor=7: exit %d: %s", code, stderr)
+	}
 	for _, c := range []struct {
 		args, says string
 	}{

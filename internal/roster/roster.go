@@ -61,14 +61,11 @@ type Policy struct {
 	Tick cluster.Duration
 }
 
-const (
-	defaultTargetVoters   = 5
-	defaultStabilityTicks = 10
-)
+const defaultStabilityTicks = 10
 
 func (p Policy) withDefaults() Policy {
 	if p.TargetVoters <= 0 {
-		p.TargetVoters = defaultTargetVoters
+		p.TargetVoters = cluster.DefaultTargetVoters
 	}
 	if p.StabilityTicks <= 0 {
 		p.StabilityTicks = defaultStabilityTicks
