@@ -321,7 +321,7 @@ func confSingles(c wire.Change) []*raftpb.ConfChangeSingle {
 		default:
 			continue
 		}
-		out = append(out, &raftpb.ConfChangeSingle{Type: typ.Enum(), NodeId: new(uint64(s.Member.ID))})
+		out = append(out, confSingle(typ, uint64(s.Member.ID)))
 	}
 	return out
 }

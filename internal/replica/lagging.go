@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"go.etcd.io/raft/v3/tracker"
+
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/event"
 	"github.com/musterhq/muster/internal/roster"
@@ -62,6 +64,7 @@ func (p *peers) lagOf(id cluster.NodeID) *lag {
 // detailed adds to the roster's reasons what only the leader's records know.
 func (r *Replica) detailed(why roster.Why) []event.Reason {
 	out := slices.Clone(why)
+	var progress map[cluster.NodeID]tracker.Progress // read once, if it is needed
 	for i := range out {
 		l := r.peers.lags[out[i].Peer]
 		if l == nil {
@@ -69,7 +72,10 @@ func (r *Replica) detailed(why roster.Why) []event.Reason {
 		}
 		switch out[i].Code {
 		case "catching_up":
-			out[i].Text += r.progressText(out[i].Peer, l)
+			if progress == nil {
+				progress = r.progress()
+			}
+			out[i].Text += r.progressText(progress[out[i].Peer].Match, l)
 		case "not_stable", "not_active":
 			if l.falls > 0 {
 				out[i].Text += fmt.Sprintf("; it has fallen silent %s in this term, last %s ago", times(l.falls), event.Span(r.millis(r.tick-l.fell)))
@@ -80,8 +86,8 @@ func (r *Replica) detailed(why roster.Why) []event.Reason {
 }
 
 // progressText says how far a member that catches up is.
-func (r *Replica) progressText(id cluster.NodeID, l *lag) string {
-	now := measure{r.tick, r.progress()[id].Match, r.last}
+func (r *Replica) progressText(match uint64, l *lag) string {
+	now := measure{r.tick, match, r.last}
 	left := now.last - min(now.match, now.last)
 	text := fmt.Sprintf("; %s done", rounds(l.rounds))
 	if size := r.entryBytes(); size > 0 && left > 0 {

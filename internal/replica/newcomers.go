@@ -129,11 +129,14 @@ func joinOf(c wire.Change) (cluster.Member, bool) {
 
 // whyJoinsWait names those that wait to be let in.
 func (r *Replica) whyJoinsWait() []event.Reason {
+	if r.termStart == 0 || len(r.peers.waiting) == 0 { // as nearly always
+		return nil
+	}
 	r.forgetWaiters()
 	newcomers := r.newcomers()
 	waiting := r.peers.waiting
 	waiting = waiting[min(len(waiting), max(0, maxNewcomers-newcomers)):] // the others are being let in
-	if r.termStart == 0 || len(waiting) == 0 {
+	if len(waiting) == 0 {
 		return nil
 	}
 	var names []string

@@ -168,11 +168,12 @@ func (r *Replica) seen() roster.Seen {
 	return s
 }
 
-// policy is what the roster aims at: the cluster's own, and for what that leaves
-// unsaid the one that this member was configured with.
-func (r *Replica) policy() roster.Policy {
-	return roster.PolicyOf(r.membership.Policy.Or(r.cfg.Policy), r.cfg.Tick)
-}
+// aims is the cluster's policy, and for what that leaves unsaid the one that this
+// member was configured with.
+func (r *Replica) aims() cluster.Policy { return r.membership.Policy.Or(r.cfg.Policy) }
+
+// policy is what the roster aims at.
+func (r *Replica) policy() roster.Policy { return roster.PolicyOf(r.aims(), r.cfg.Tick) }
 
 // Foresee is what the roster would do if something were so; see
 // [roster.Foresee]. An error says what can't be understood, or that this member
@@ -181,7 +182,7 @@ func (r *Replica) Foresee(suppose string) (event.Forecast, error) {
 	if r.termStart == 0 || r.applied < r.termStart {
 		return event.Forecast{}, ErrNotLeader
 	}
-	return roster.Foresee(r.seen(), r.membership.Policy.Or(r.cfg.Policy), r.cfg.Tick, suppose)
+	return roster.Foresee(r.seen(), r.aims(), r.cfg.Tick, suppose)
 }
 
 // ErrNotLeader: this member does not lead, or not surely yet.
