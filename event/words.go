@@ -23,6 +23,14 @@ func Span(millis int64) string {
 	return fmt.Sprintf("%dd%dh", s/(24*3600), s/3600%24)
 }
 
+// Count says how many there are of something whose plural ends with an s.
+func Count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 // Bytes says how much that is, as people do: 512 B, 12.0 MiB.
 func Bytes(n int64) string {
 	const unit = 1024

@@ -252,13 +252,6 @@ func (s *Server) ClientAddr() string { return s.advertise }
 // PeerAddr is the address that other members reach this one at.
 func (s *Server) PeerAddr() string { return s.node.PeerAddr() }
 
-func ignoreClosed(err error) error {
-	if errors.Is(err, net.ErrClosed) {
-		return nil
-	}
-	return err
-}
-
 func voters(st *cluster.Status) (n int) {
 	for _, m := range st.Members {
 		if m.Role == cluster.Voter {
@@ -266,4 +259,11 @@ func voters(st *cluster.Status) (n int) {
 		}
 	}
 	return n
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
 }

@@ -78,19 +78,12 @@ func printPlan(w io.Writer, p event.Forecast) {
 
 // strengthText says what a cluster can survive.
 func strengthText(s event.Strength) string {
-	text := fmt.Sprintf("%s, %s; a quorum is %d, %d answer", count(s.Voters, "voter"), count(s.Learners, "learner"), s.Quorum, s.Active)
+	text := fmt.Sprintf("%s, %s; a quorum is %d, %d answer", event.Count(s.Voters, "voter"), event.Count(s.Learners, "learner"), s.Quorum, s.Active)
 	switch {
 	case s.Survives < 0:
 		return text + ": too few"
 	case s.Survives == 0:
 		return text + ": no failure would be survived"
 	}
-	return text + fmt.Sprintf(": %s would be survived", count(s.Survives, "more failure"))
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return text + fmt.Sprintf(": %s would be survived", event.Count(s.Survives, "more failure"))
 }

@@ -35,7 +35,7 @@ func benchPropose(b *testing.B, members, batch int) {
 	for _, mem := range m.Members {
 		n := &benchNode{log: &memLog{hs: hardState(1, 0, 1)}}
 		n.log.reset(1, 1)
-		rep, err := New(Config{Self: mem, HeartbeatTicks: 1, ElectionTicks: 10, FirstSeq: 1, Logger: quiet{}}, n.log, image)
+		rep, err := New(Config{Self: mem, HeartbeatTicks: 1, ElectionTicks: 10, FirstSeq: 1, Logger: Silent{}}, n.log, image)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -89,7 +89,7 @@ func (r *Replica) detailed(why roster.Why) []event.Reason {
 func (r *Replica) progressText(match uint64, l *lag) string {
 	now := measure{r.tick, match, r.last}
 	left := now.last - min(now.match, now.last)
-	text := fmt.Sprintf("; %s done", rounds(l.rounds))
+	text := fmt.Sprintf("; %s done", event.Count(l.rounds, "catch-up round"))
 	if size := r.entryBytes(); size > 0 && left > 0 {
 		text += fmt.Sprintf(", about %s left", event.Bytes(int64(left)*size))
 	}
@@ -113,13 +113,6 @@ func (r *Replica) entryBytes() int64 {
 		return 0
 	}
 	return max(1, log.Size()/int64(entries))
-}
-
-func rounds(n int) string {
-	if n == 1 {
-		return "1 catch-up round"
-	}
-	return fmt.Sprintf("%d catch-up rounds", n)
 }
 
 func times(n int) string {

@@ -76,7 +76,7 @@ type Replayed struct {
 // Replay applies a stopped member's log to its end, committed or not, to learn
 // of the membership alone. It writes nothing.
 func Replay(self cluster.Member, log Log, newest *raftpb.Snapshot) (out Replayed, err error) {
-	r, err := New(Config{Self: self, HeartbeatTicks: 1, ElectionTicks: 10, FirstSeq: 1, Logger: silent{}}, whole{log}, newest)
+	r, err := New(Config{Self: self, HeartbeatTicks: 1, ElectionTicks: 10, FirstSeq: 1, Logger: Silent{}}, whole{log}, newest)
 	if err != nil {
 		return out, err
 	}
@@ -125,19 +125,3 @@ func (w whole) HardState() *raftpb.HardState {
 	}
 	return hs
 }
-
-// silent is a logger for raft.
-type silent struct{}
-
-func (silent) Debug(...any)              {}
-func (silent) Debugf(string, ...any)     {}
-func (silent) Info(...any)               {}
-func (silent) Infof(string, ...any)      {}
-func (silent) Warning(...any)            {}
-func (silent) Warningf(string, ...any)   {}
-func (silent) Error(...any)              {}
-func (silent) Errorf(string, ...any)     {}
-func (silent) Fatal(v ...any)            { panic(fmt.Sprint(v...)) }
-func (silent) Fatalf(f string, v ...any) { panic(fmt.Sprintf(f, v...)) }
-func (silent) Panic(v ...any)            { panic(fmt.Sprint(v...)) }
-func (silent) Panicf(f string, v ...any) { panic(fmt.Sprintf(f, v...)) }

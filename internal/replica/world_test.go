@@ -8,7 +8,6 @@ import (
 	"testing/cryptotest"
 	"time"
 
-	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 
@@ -132,7 +131,7 @@ func (n *node) start() {
 	n.boot++
 	cfg := Config{
 		Self: n.self, HeartbeatTicks: 1, ElectionTicks: 5, FirstSeq: n.boot<<32 | 1,
-		Policy: n.w.policy, MaxGroupBytes: 4 << 10, Logger: quiet{},
+		Policy: n.w.policy, MaxGroupBytes: 4 << 10, Logger: Silent{},
 	}
 	if n.w.tune != nil {
 		n.w.tune(&cfg)
@@ -482,19 +481,3 @@ func (w *world) String() string {
 	}
 	return s
 }
-
-// quiet is a raft logger that says nothing, and panics where raft panics.
-type quiet struct{ raft.Logger }
-
-func (quiet) Debug(...any)              {}
-func (quiet) Debugf(string, ...any)     {}
-func (quiet) Info(...any)               {}
-func (quiet) Infof(string, ...any)      {}
-func (quiet) Warning(...any)            {}
-func (quiet) Warningf(string, ...any)   {}
-func (quiet) Error(...any)              {}
-func (quiet) Errorf(string, ...any)     {}
-func (quiet) Panic(v ...any)            { panic(fmt.Sprint(v...)) }
-func (quiet) Panicf(f string, v ...any) { panic(fmt.Sprintf(f, v...)) }
-func (quiet) Fatal(v ...any)            { panic(fmt.Sprint(v...)) }
-func (quiet) Fatalf(f string, v ...any) { panic(fmt.Sprintf(f, v...)) }

@@ -105,7 +105,7 @@ func (v *view) belowFloor(gone MemberSeen, left int) (Change, *event.Reason) {
 		}
 	}
 	return refuse(codeBelowFloor, gone.Member.ID,
-		fmt.Sprintf("without %s, %s would be left of %d, below the floor of %d", name(gone), count(left, "voter"), len(v.voters), v.floor),
+		fmt.Sprintf("without %s, %s would be left of %d, below the floor of %d", name(gone), event.Count(left, "voter"), len(v.voters), v.floor),
 		fmt.Sprintf("%sadd a member first (it takes the place), lower the target or the floor (`muster policy set %s=%d`), or say --below-floor", wait, setting, left))
 }
 

@@ -32,7 +32,7 @@ func PlanStandDown(s Seen, p Policy, id cluster.NodeID) (Change, *event.Reason) 
 		return refuse(codeNoStandby, id, "no learner is ready to take the place of "+name(m), "add a member, or stop it as a voter: it keeps its vote")
 	case !holds(kept, 1):
 		return refuse(codeQuorum, id,
-			fmt.Sprintf("without %s, only %d of %s answer, too few should the newcomer fail", name(m), active(kept), count(len(v.voters), "voter")),
+			fmt.Sprintf("without %s, only %d of %s answer, too few should the newcomer fail", name(m), active(kept), event.Count(len(v.voters), "voter")),
 			"start the voters that are down first")
 	}
 	return Change{Promote: ids(crowdOf(kept).fill(ready, 1)), Demote: []cluster.NodeID{id}}, nil

@@ -32,10 +32,10 @@ func (v *view) ofLearner(m MemberSeen, code string) (text, wayOut string) {
 	switch code {
 	case codeStandby:
 		n := max(voters, v.target)
-		return fmt.Sprintf("is on standby: %s %s enough for %s", count(n, "voter"), are(n), count(v.heads, "member")),
+		return fmt.Sprintf("is on standby: %s %s enough for %s", event.Count(n, "voter"), are(n), event.Count(v.heads, "member")),
 			"it is promoted when a voter leaves or dies, or when more members join and the target allows more voters"
 	case codeNeedsMember:
-		return fmt.Sprintf("stays a learner: %s would survive no more failures than %d", count(voters+1, "voter"), voters), "add a third member"
+		return fmt.Sprintf("stays a learner: %s would survive no more failures than %d", event.Count(voters+1, "voter"), voters), "add a third member"
 	case codeNeedsPair:
 		return "is ready, and waits for another learner to be: voters are added in pairs, so that their number stays odd",
 			"bring another learner up, or add a member"
@@ -86,9 +86,9 @@ func (v *view) ofAbsent(m MemberSeen, code string) (text, wayOut string) {
 func (v *view) lacking(m MemberSeen) string {
 	switch n := len(v.voters); {
 	case n < v.target:
-		return fmt.Sprintf("there are %d of %s", n, count(v.target, "voter"))
+		return fmt.Sprintf("there are %d of %s", n, event.Count(v.target, "voter"))
 	case active(v.voters) < n:
-		return fmt.Sprintf("only %d of %s answer", active(v.voters), count(n, "voter"))
+		return fmt.Sprintf("only %d of %s answer", active(v.voters), event.Count(n, "voter"))
 	case v.needed([]MemberSeen{m}):
 		return "with one member fewer, there would be too many voters"
 	}
@@ -210,7 +210,7 @@ func (v *view) span(ticks int) string { return span(ticks, v.policy.Tick) }
 
 func span(ticks int, tick cluster.Duration) string {
 	if tick <= 0 {
-		return count(ticks, "tick")
+		return event.Count(ticks, "tick")
 	}
 	d := time.Duration(ticks) * time.Duration(tick)
 	if d >= time.Second {
@@ -224,13 +224,6 @@ func span(ticks int, tick cluster.Duration) string {
 		text = strings.TrimSuffix(text, "0m")
 	}
 	return text
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func are(n int) string {

@@ -1,11 +1,8 @@
 package sim
 
 import (
-	"fmt"
 	"maps"
 	"slices"
-
-	"go.etcd.io/raft/v3"
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/event"
@@ -214,21 +211,3 @@ func (p *process) Fail(err error) {
 		p.why = err
 	}
 }
-
-// raftLogger is silent, and panics where raft does.
-type raftLogger struct{}
-
-var _ raft.Logger = raftLogger{}
-
-func (raftLogger) Debug(...any)              {}
-func (raftLogger) Debugf(string, ...any)     {}
-func (raftLogger) Info(...any)               {}
-func (raftLogger) Infof(string, ...any)      {}
-func (raftLogger) Warning(...any)            {}
-func (raftLogger) Warningf(string, ...any)   {}
-func (raftLogger) Error(...any)              {}
-func (raftLogger) Errorf(string, ...any)     {}
-func (raftLogger) Fatal(v ...any)            { panic(fmt.Sprint(v...)) }
-func (raftLogger) Fatalf(f string, v ...any) { panic(fmt.Sprintf(f, v...)) }
-func (raftLogger) Panic(v ...any)            { panic(fmt.Sprint(v...)) }
-func (raftLogger) Panicf(f string, v ...any) { panic(fmt.Sprintf(f, v...)) }

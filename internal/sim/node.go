@@ -12,6 +12,7 @@ import (
 	"github.com/musterhq/muster/internal/formation"
 	"github.com/musterhq/muster/internal/member"
 	"github.com/musterhq/muster/internal/raftlog"
+	"github.com/musterhq/muster/internal/replica"
 	"github.com/musterhq/muster/internal/snapshot"
 	"github.com/musterhq/muster/internal/wire"
 )
@@ -200,7 +201,7 @@ func (p *process) boot() error {
 		Policy:           w.plan.policy,
 		SnapshotLogBytes: w.plan.imageBytes, MaxPendingBytes: 1 << 20,
 		Disk:   member.Disk{Log: p.log, Snapshots: p.store, State: dir, Machine: p.regs, Opened: opened},
-		Logger: raftLogger{},
+		Logger: replica.Silent{},
 	}, p)
 	if err != nil {
 		return err
