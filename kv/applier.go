@@ -18,18 +18,21 @@ type applier struct {
 	view        // the whole store
 	disk   view // its tables on disk alone
 	pend   pending
+	facts  facts
 	recent recent
+	known  *known
 	begin  int64 // revision before the current command
 	first  int   // len(pend.changes) before the current command
 	enc    encoder
 }
 
-// attach makes g's database the applier's. Nothing may have been applied to
-// it since it was opened.
-func (a *applier) attach(g *generation) {
+// attach makes g's database the applier's, and reads what is kept of it in
+// memory. Nothing may have been applied to it since it was opened.
+func (a *applier) attach(g *generation) error {
 	a.view = view{db: g.db, own: &a.pend}
 	a.disk = view{db: g.db, onDisk: true}
 	a.recent = newRecent(g.state.Load().applied)
+	return a.loadAlarms(g)
 }
 
 // start makes ready for the commands of one Apply call.
@@ -51,6 +54,7 @@ func (a *applier) start(g *generation) error {
 // finish forgets the commands, whose bytes are the caller's again.
 func (a *applier) finish() error {
 	a.pend.reset()
+	a.facts.reset()
 	return errors.Join(a.close(), a.disk.close())
 }
 
@@ -64,7 +68,9 @@ func (a *applier) run(e statemachine.Entry) (Reply, error) {
 	}
 	if reply.Err != nil {
 		a.pend.rollback(a.first)
+		a.facts.rollback()
 	}
+	a.facts.keep()
 	if len(a.pend.changes) > a.first {
 		a.begin++
 	}
@@ -102,6 +108,12 @@ func (a *applier) dispatch(e statemachine.Entry) (Reply, error) {
 			return Reply{Err: ErrBadCommand}, nil
 		}
 		return a.compact(&r, e.Wanted)
+	case opAlarm:
+		var r pb.AlarmRequest
+		if proto.Unmarshal(body, &r) != nil {
+			return Reply{Err: ErrBadCommand}, nil
+		}
+		return a.runAlarm(&r, e.Wanted)
 	}
 	return Reply{}, fmt.Errorf("log entry %d holds a command of kind %d, which this version does not know: "+
 		"a newer one wrote it; run that version on this member", e.Index, op)

@@ -86,7 +86,10 @@ func (s *Store) Restore(dir string, through uint64) error {
 		s.fail(errors.Join(fmt.Errorf("switch to database %s: %w", name, err), g.db.Close()))
 		return s.failure()
 	}
-	s.applier.attach(g)
+	if err := s.applier.attach(g); err != nil {
+		s.fail(errors.Join(fmt.Errorf("read database %s: %w", name, err), g.db.Close()))
+		return s.failure()
+	}
 	s.retire(s.swap(g))
 	return nil
 }
@@ -126,8 +129,10 @@ func (s *Store) bringUp(name, dir string, through uint64) (*generation, error) {
 func (s *Store) found(g *generation, through uint64) error {
 	st := emptyState()
 	st.applied = through
-	var a applier
-	a.attach(g)
+	a := applier{known: &known{}}
+	if err := a.attach(g); err != nil {
+		return err
+	}
 	if err := a.commit(g, st); err != nil {
 		return err
 	}

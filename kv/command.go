@@ -19,13 +19,14 @@ const (
 	opDeleteRange = 2
 	opTxn         = 3
 	opCompaction  = 4
+	opAlarm       = 8
 )
 
 // Reply is the result of every command: exactly one of its fields is set.
 // Its revision is filled in; cluster, member and term are the server's to add.
 // A command that nobody waits for has a nil result and no Reply.
 type Reply struct {
-	Response proto.Message // *PutResponse, *DeleteRangeResponse, *TxnResponse or *CompactionResponse; the caller's to keep
+	Response proto.Message // *PutResponse, *DeleteRangeResponse, *TxnResponse, *CompactionResponse or *AlarmResponse; the caller's to keep
 	Err      error         // why the command was refused; it then changed nothing, and was refused on every member
 }
 
@@ -40,6 +41,9 @@ func EncodeTxn(r *pb.TxnRequest) ([]byte, error) { return AppendTxn(nil, r) }
 
 // EncodeCompaction makes a command of a compaction.
 func EncodeCompaction(r *pb.CompactionRequest) ([]byte, error) { return AppendCompaction(nil, r) }
+
+// EncodeAlarm makes a command that raises, clears or lists alarms.
+func EncodeAlarm(r *pb.AlarmRequest) ([]byte, error) { return appendCommand(nil, opAlarm, r) }
 
 // AppendPut is [EncodePut] into dst, which may be nil.
 func AppendPut(dst []byte, r *pb.PutRequest) ([]byte, error) { return appendCommand(dst, opPut, r) }

@@ -26,6 +26,7 @@ type Store struct {
 	cache *pebble.Cache // set by Open
 
 	applier applier // belongs to the driving goroutine
+	known   known
 
 	mu   sync.RWMutex
 	live *generation // nil while not open
@@ -39,7 +40,9 @@ type Store struct {
 
 // New makes a store that is not open yet. It starts nothing.
 func New(opt Options) *Store {
-	return &Store{opt: opt.withDefaults(), failed: make(chan struct{})}
+	s := &Store{opt: opt.withDefaults(), failed: make(chan struct{})}
+	s.applier.known = &s.known
+	return s
 }
 
 // fail stops the store for good: what could not be written once is not
@@ -78,7 +81,10 @@ func (s *Store) Open(dir string) (applied uint64, err error) {
 		s.cache.Unref()
 		return 0, fmt.Errorf("kv: %w", err)
 	}
-	s.applier.attach(g)
+	if err := s.applier.attach(g); err != nil {
+		s.cache.Unref()
+		return 0, errors.Join(fmt.Errorf("kv: open database %s: %w", s.path(name), err), g.db.Close())
+	}
 	s.swap(g)
 	return g.state.Load().applied, nil
 }
@@ -133,6 +139,9 @@ func (a *applier) commit(g *generation, st *state) error {
 	b := g.db.NewBatch()
 	defer closeQuietly(b)
 	if err := a.enc.encode(b, a.pend.changes, st); err != nil {
+		return err
+	}
+	if err := a.facts.encode(b); err != nil {
 		return err
 	}
 	if err := g.db.Apply(b, pebble.NoSync); err != nil {
@@ -223,6 +232,7 @@ func (s *Store) Close() error {
 	ferr := s.flush(g)
 	err := g.db.Close()
 	s.cache.Unref()
-	s.applier = applier{}
+	s.applier = applier{known: &s.known}
+	s.known.alarms.list.Store(nil)
 	return errors.Join(ferr, err)
 }

@@ -8,9 +8,12 @@
 //
 // The first byte of every Pebble key names its keyspace:
 //
+//	'a' + lease(8) + user key                  the key hangs on the lease
 //	'e' + main(8) + sub(4)                     event log record, see [AppendEvent]
 //	'k' + escaped user key + 00 [+ revision]   one version of one user key
+//	'l' + lease(8)                             a lease
 //	'm' + name                                 the store's own facts
+//	'u' + kind(1) + name                       users, roles, and what else is of access control
 //
 // # Versions
 //

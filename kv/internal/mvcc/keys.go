@@ -7,9 +7,12 @@ import (
 
 // The keyspaces. Their order on disk is the order of these bytes.
 const (
-	eventSpace = 'e'
-	keySpace   = 'k'
-	metaSpace  = 'm'
+	attachSpace = 'a'
+	eventSpace  = 'e'
+	keySpace    = 'k'
+	leaseSpace  = 'l'
+	metaSpace   = 'm'
+	authSpace   = 'u'
 )
 
 // SuffixLen is the length of a version's suffix, in bytes.
@@ -118,6 +121,3 @@ func split(key []byte) int {
 	}
 	return len(key) // a bound or a separator: no suffix
 }
-
-// MetaKey names one of the store's own facts.
-func MetaKey(name string) []byte { return append([]byte{metaSpace}, name...) }
