@@ -32,7 +32,7 @@ func (a *applier) attach(g *generation) error {
 	a.view = view{db: g.db, own: &a.pend}
 	a.disk = view{db: g.db, onDisk: true}
 	a.recent = newRecent(g.state.Load().applied)
-	return a.loadAlarms(g)
+	return errors.Join(a.loadAlarms(g), a.loadLeases(g))
 }
 
 // start makes ready for the commands of one Apply call.
@@ -108,6 +108,8 @@ func (a *applier) dispatch(e statemachine.Entry) (Reply, error) {
 			return Reply{Err: ErrBadCommand}, nil
 		}
 		return a.compact(&r, e.Wanted)
+	case opLeaseGrant, opLeaseRevoke, opLeaseCheckpoint:
+		return a.runLease(op, body, e.Wanted)
 	case opAlarm:
 		var r pb.AlarmRequest
 		if proto.Unmarshal(body, &r) != nil {
@@ -137,6 +139,9 @@ type putReply struct {
 }
 
 func (a *applier) runPut(p put, wanted bool) (Reply, error) {
+	if refusal, err := a.refusesLease(p.lease); refusal != nil || err != nil {
+		return Reply{Err: refusal}, err
+	}
 	resp, found, err := a.put(p, wanted)
 	if err != nil {
 		return Reply{}, err
@@ -178,6 +183,7 @@ func (a *applier) put(p put, wanted bool) (resp *pb.PutResponse, found bool, err
 	if exists {
 		m.Create, m.Version = prev.meta.Create, prev.meta.Version+1
 	}
+	a.moveAttachment(p.key, prev.meta.Lease, lease)
 	return resp, true, a.write(p.key, value, m)
 }
 
@@ -211,8 +217,10 @@ func (a *applier) write(key, value []byte, m mvcc.Meta) error {
 func (a *applier) deleteRange(r *pb.DeleteRangeRequest, wanted bool) (*pb.DeleteRangeResponse, error) {
 	resp := &pb.DeleteRangeResponse{Header: &pb.ResponseHeader{}}
 	var keys [][]byte
+	var leases []int64
 	err := a.scan(spanOf(r.GetKey(), r.GetRangeEnd()), a.rev, func(it item) (bool, error) {
 		keys = append(keys, a.pend.arena.clone(it.key))
+		leases = append(leases, it.meta.Lease)
 		if wanted && r.GetPrevKv() {
 			resp.PrevKvs = append(resp.PrevKvs, it.kv())
 		}
@@ -221,7 +229,8 @@ func (a *applier) deleteRange(r *pb.DeleteRangeRequest, wanted bool) (*pb.Delete
 	if err != nil {
 		return nil, err
 	}
-	for _, key := range keys {
+	for i, key := range keys {
+		a.moveAttachment(key, leases[i], 0)
 		if err := a.write(key, nil, mvcc.Meta{}); err != nil {
 			return nil, err
 		}

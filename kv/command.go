@@ -15,18 +15,21 @@ import (
 //
 // The op bytes are on disk and on the wire: never change one.
 const (
-	opPut         = 1
-	opDeleteRange = 2
-	opTxn         = 3
-	opCompaction  = 4
-	opAlarm       = 8
+	opPut             = 1
+	opDeleteRange     = 2
+	opTxn             = 3
+	opCompaction      = 4
+	opLeaseGrant      = 5
+	opLeaseRevoke     = 6 // with a term before the request, see fenced
+	opLeaseCheckpoint = 7 // likewise
+	opAlarm           = 8
 )
 
 // Reply is the result of every command: exactly one of its fields is set.
 // Its revision is filled in; cluster, member and term are the server's to add.
 // A command that nobody waits for has a nil result and no Reply.
 type Reply struct {
-	Response proto.Message // *PutResponse, *DeleteRangeResponse, *TxnResponse, *CompactionResponse or *AlarmResponse; the caller's to keep
+	Response proto.Message // *PutResponse, *DeleteRangeResponse, *TxnResponse, *CompactionResponse, *LeaseGrantResponse, …; the caller's to keep
 	Err      error         // why the command was refused; it then changed nothing, and was refused on every member
 }
 

@@ -2,8 +2,9 @@
 // Pebble with etcd 3.7's revisions, ranges and transactions.
 //
 // It is the machine and nothing around it: no network, no gRPC service, no
-// raft. Leases are stored with their keys, not kept alive or checked; watches
-// are not here yet. Requests are etcd's own protobuf types, and so are the
+// raft. Leases are kept with the keys that hang on them; when one is over is
+// for the leader to say, by a command ([EncodeLeaseExpiry]). Watches are not
+// here yet. Requests are etcd's own protobuf types, and so are the
 // responses and the errors, down to the quirks that a client can see (they
 // are named where they are, see rangeKeys and checkWrites). Cluster ID, member
 // ID and term in the headers are for the server to fill in.

@@ -18,12 +18,19 @@ var (
 	ErrInvalidSortOption = rpctypes.ErrGRPCInvalidSortOption // unknown sort order or target
 	ErrFutureRev         = rpctypes.ErrGRPCFutureRev         // the revision asked for does not exist yet
 	ErrCompacted         = rpctypes.ErrGRPCCompacted         // the revision asked for is compacted
+	ErrLeaseNotFound     = rpctypes.ErrGRPCLeaseNotFound     // a lease that is not there: to revoke, or to put a key on
+	ErrLeaseExists       = rpctypes.ErrGRPCLeaseExist        // a lease of the ID chosen for a new one
+	ErrLeaseTTLTooLarge  = rpctypes.ErrGRPCLeaseTTLTooLarge  // more than MaxLeaseTTL
 )
 
 var (
 	// ErrBadCommand is the reply to a command that this package did not encode.
 	// It changed nothing, on any member.
 	ErrBadCommand = errors.New("kv: the command is damaged: encode commands with kv.EncodePut and its kin")
+
+	// ErrLeaseTerm is the reply to what a leader decided of leases, by its
+	// clock, after another one took them over. It changed nothing.
+	ErrLeaseTerm = errors.New("kv: a later leader has taken the leases over")
 
 	// ErrClosed says that the store is not open, yet or any more.
 	ErrClosed = errors.New("kv: the store is not open")

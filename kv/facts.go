@@ -23,6 +23,7 @@ type facts struct {
 // may be anywhere.
 type known struct {
 	alarms alarms
+	leases leases
 }
 
 // setFact writes a fact, which the commands that follow see. It keeps value.

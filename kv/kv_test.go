@@ -167,6 +167,8 @@ func TestIgnore(t *testing.T) {
 	if cur, _ := d.Revision(); cur != 1 {
 		t.Errorf("a refused put moved the revision to %d", cur)
 	}
+	d.do(&pb.LeaseGrantRequest{ID: 7})
+	d.do(&pb.LeaseGrantRequest{ID: 8})
 	d.do(&pb.PutRequest{Key: []byte("a"), Value: []byte("v"), Lease: 7})
 	d.do(&pb.PutRequest{Key: []byte("a"), IgnoreValue: true, Lease: 8})
 	d.do(&pb.PutRequest{Key: []byte("a"), Value: []byte("w"), IgnoreLease: true})

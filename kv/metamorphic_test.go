@@ -28,6 +28,12 @@ func encode(t testing.TB, m proto.Message) []byte {
 		cmd, err = EncodeTxn(r)
 	case *pb.CompactionRequest:
 		cmd, err = EncodeCompaction(r)
+	case *pb.LeaseGrantRequest:
+		cmd, err = EncodeLeaseGrant(r)
+	case *pb.LeaseRevokeRequest:
+		cmd, err = EncodeLeaseRevoke(r)
+	case *pb.LeaseCheckpointRequest:
+		cmd, err = EncodeLeaseCheckpoint(1, r)
 	default:
 		t.Fatalf("no write: %T", m)
 	}
@@ -251,6 +257,7 @@ func TestMetamorphic(t *testing.T) {
 			if cur != w.model.rev || compacted != max(w.model.compacted, 0) {
 				t.Errorf("Revision: %d, %d; want %d, %d", cur, compacted, w.model.rev, w.model.compacted)
 			}
+			w.sameLeases()
 			w.sameHash()
 			w.sameEvents()
 			must(t, w.s.Close())

@@ -16,6 +16,7 @@ import (
 type model struct {
 	rev, compacted int64
 	hist           map[string][]modelVersion // oldest first
+	leases         map[int64]Lease
 }
 
 type modelVersion struct {
@@ -24,10 +25,12 @@ type modelVersion struct {
 	deleted bool
 }
 
-func newModel() *model { return &model{rev: 1, compacted: -1, hist: map[string][]modelVersion{}} }
+func newModel() *model {
+	return &model{rev: 1, compacted: -1, hist: map[string][]modelVersion{}, leases: map[int64]Lease{}}
+}
 
 func (m *model) clone() *model {
-	c := &model{rev: m.rev, compacted: m.compacted, hist: maps.Clone(m.hist)}
+	c := &model{rev: m.rev, compacted: m.compacted, hist: maps.Clone(m.hist), leases: maps.Clone(m.leases)}
 	for k, v := range c.hist {
 		c.hist[k] = slices.Clip(v)
 	}
@@ -84,6 +87,9 @@ func (t *modelTxn) one(key []byte) *mvccpb.KeyValue {
 }
 
 func (t *modelTxn) put(r *pb.PutRequest) (*pb.PutResponse, error) {
+	if _, ok := t.m.leases[r.Lease]; r.Lease != 0 && !ok {
+		return nil, ErrLeaseNotFound
+	}
 	prev := t.one(r.Key)
 	if prev == nil && (r.IgnoreLease || r.IgnoreValue) {
 		return nil, ErrKeyNotFound
@@ -259,6 +265,11 @@ func (m *model) refuses(t *pb.TxnRequest, p modelPath) error {
 				return ErrCompacted
 			}
 		}
+		if r := op.GetRequestPut(); r.GetLease() != 0 {
+			if _, ok := m.leases[r.GetLease()]; !ok {
+				return ErrLeaseNotFound
+			}
+		}
 		if r := op.GetRequestPut(); r != nil && (r.IgnoreLease || r.IgnoreValue) && len(m.live(r.Key, nil, m.rev)) == 0 {
 			return ErrKeyNotFound
 		}
@@ -325,6 +336,8 @@ func (t *modelTxn) apply(req proto.Message) (proto.Message, error) {
 		return t.delete(r), nil
 	case *pb.RangeRequest:
 		return t.rangeKeys(r)
+	case *pb.LeaseGrantRequest, *pb.LeaseRevokeRequest, *pb.LeaseCheckpointRequest:
+		return t.lease(r)
 	case *pb.CompactionRequest:
 		if r.Revision <= t.m.compacted {
 			return nil, ErrCompacted

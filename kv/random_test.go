@@ -139,12 +139,14 @@ func (r requests) txn(depth int, readOnly bool) *pb.TxnRequest {
 func (r requests) write() proto.Message {
 	for {
 		var m proto.Message
-		switch n := r.IntN(40); {
-		case n < 18:
-			m = r.put()
+		switch n := r.IntN(44); {
+		case n < 4:
+			return r.lease()
 		case n < 22:
+			m = r.put()
+		case n < 26:
 			m = r.delete()
-		case n < 39:
+		case n < 43:
 			m = r.txn(0, false)
 		default:
 			return &pb.CompactionRequest{Revision: r.atRev() - 6}

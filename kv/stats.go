@@ -52,9 +52,11 @@ func (s *Store) Stats() Stats {
 }
 
 // Hash is a checksum (CRC-32C) over the logical content and the revision that
-// it was taken at: every version that may still be read, and the revisions.
-// Members that applied the same commands have the same hash, whatever their
-// files look like. It reads the whole store.
+// it was taken at: every version that may still be read, the revisions, and
+// the leases with what hangs on them. Members that applied the same commands
+// have the same hash, whatever their files look like. Leases have no revisions:
+// two hashes at one revision may differ in them while commands are applied. It
+// reads the whole store.
 func (s *Store) Hash(ctx context.Context) (sum uint32, rev int64, err error) {
 	err = s.read(func(v *view) error {
 		h := crc32.New(crc32.MakeTable(crc32.Castagnoli))
@@ -62,6 +64,11 @@ func (s *Store) Hash(ctx context.Context) (sum uint32, rev int64, err error) {
 		rev = v.rev
 		if err := v.hashVersions(ctx, h); err != nil {
 			return fmt.Errorf("hash of revision %d: %w", v.rev, err)
+		}
+		for _, space := range [][2][]byte{bounds(mvcc.LeaseBounds()), bounds(mvcc.AllAttachments())} {
+			if err := hashFacts(v.db, h, space[0], space[1]); err != nil {
+				return fmt.Errorf("hash of revision %d: %w", v.rev, err)
+			}
 		}
 		sum = h.Sum32()
 		return nil
@@ -106,6 +113,17 @@ func hashVersion(h hash.Hash32, it item, rev mvcc.Revision) {
 	hashInts(h, int64(len(it.key)), rev.Main, int64(rev.Sub), it.meta.Create, it.meta.Version, it.meta.Lease, int64(len(it.value)))
 	h.Write(it.key)
 	h.Write(it.value)
+}
+
+func bounds(lower, upper []byte) [2][]byte { return [2][]byte{lower, upper} }
+
+func hashFacts(db *pebble.DB, h hash.Hash32, lower, upper []byte) error {
+	return scanFacts(db, lower, upper, func(key, value []byte) error {
+		hashInts(h, int64(len(key)), int64(len(value)))
+		h.Write(key)
+		h.Write(value)
+		return nil
+	})
 }
 
 func hashInts(h hash.Hash32, ints ...int64) {

@@ -152,6 +152,7 @@ func (a *applier) commit(g *generation, st *state) error {
 		a.recent.put(c.key, c.meta)
 	}
 	g.state.Store(st)
+	a.known.leases.publish()
 	return nil
 }
 
@@ -234,5 +235,6 @@ func (s *Store) Close() error {
 	s.cache.Unref()
 	s.applier = applier{known: &s.known}
 	s.known.alarms.list.Store(nil)
+	s.known.leases.replace(nil)
 	return errors.Join(ferr, err)
 }

@@ -51,6 +51,9 @@ func (a *applier) refuses(b branch) (refusal, err error) {
 }
 
 func (a *applier) refusesPut(p *pb.PutRequest) (refusal, err error) {
+	if refusal, err := a.refusesLease(p.GetLease()); refusal != nil || err != nil {
+		return refusal, err
+	}
 	if !p.GetIgnoreValue() && !p.GetIgnoreLease() {
 		return nil, nil
 	}

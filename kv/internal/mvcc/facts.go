@@ -37,6 +37,9 @@ func AttachmentBounds(lease int64) (lower, upper []byte) {
 	return lower, AppendAttachment(nil, lease+1, nil)
 }
 
+// AllAttachments are the limits of what hangs on any lease.
+func AllAttachments() (lower, upper []byte) { return []byte{attachSpace}, []byte{attachSpace + 1} }
+
 // AttachedKey reads the user key in an attachment; it aliases key.
 func AttachedKey(key []byte) (user []byte, ok bool) {
 	if len(key) < 1+8 || key[0] != attachSpace {

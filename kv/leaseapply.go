@@ -1,0 +1,227 @@
+package kv
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/musterhq/muster/kv/internal/mvcc"
+)
+
+// EncodeLeaseGrant makes a command that grants a lease. The ID is chosen, and
+// the TTL raised to what the cluster's timing allows, by whoever proposes it:
+// the machine knows no chance and no clock.
+func EncodeLeaseGrant(r *pb.LeaseGrantRequest) ([]byte, error) {
+	return appendCommand(nil, opLeaseGrant, r)
+}
+
+// EncodeLeaseRevoke makes a command of a client's wish to revoke a lease.
+func EncodeLeaseRevoke(r *pb.LeaseRevokeRequest) ([]byte, error) {
+	return fenced(opLeaseRevoke, 0, r)
+}
+
+// EncodeLeaseExpiry makes a command that revokes a lease because its time is
+// over, as the leader of term sees it. It is refused with [ErrLeaseTerm] unless
+// that leader is the last one that took the leases over.
+func EncodeLeaseExpiry(term uint64, id int64) ([]byte, error) {
+	return fenced(opLeaseRevoke, term, &pb.LeaseRevokeRequest{ID: id})
+}
+
+// EncodeLeaseCheckpoint makes a command by which the leader of term notes how
+// many seconds leases have left; 0 is for all of their TTL. Leases that are not
+// there are skipped. The first one of a term, which may be empty, takes the
+// leases over: what the leaders of earlier terms send is refused from then on,
+// with [ErrLeaseTerm].
+func EncodeLeaseCheckpoint(term uint64, r *pb.LeaseCheckpointRequest) ([]byte, error) {
+	return fenced(opLeaseCheckpoint, term, r)
+}
+
+// fenced makes a command that says in whose name it is:
+//
+//	+----+----------------+------------------------------------+
+//	| op | term (8, BE)   | etcdserverpb.…Request, as protobuf |
+//	+----+----------------+------------------------------------+
+//
+// Term 0 stands for a client, whom no leader's term binds.
+func fenced(op byte, term uint64, r proto.Message) ([]byte, error) {
+	cmd, err := proto.MarshalOptions{}.MarshalAppend(binary.BigEndian.AppendUint64([]byte{op}, term), r)
+	if err != nil {
+		return nil, fmt.Errorf("encode %T: %w", r, err)
+	}
+	return cmd, nil
+}
+
+func (a *applier) runLease(op byte, body []byte, wanted bool) (Reply, error) {
+	if op == opLeaseGrant {
+		var r pb.LeaseGrantRequest
+		if proto.Unmarshal(body, &r) != nil {
+			return Reply{Err: ErrBadCommand}, nil
+		}
+		return a.grant(&r, wanted)
+	}
+	if len(body) < 8 {
+		return Reply{Err: ErrBadCommand}, nil
+	}
+	term, body := binary.BigEndian.Uint64(body), body[8:]
+	if op == opLeaseRevoke {
+		var r pb.LeaseRevokeRequest
+		if proto.Unmarshal(body, &r) != nil {
+			return Reply{Err: ErrBadCommand}, nil
+		}
+		if term != 0 && term != a.known.leases.term {
+			return Reply{Err: ErrLeaseTerm}, nil
+		}
+		return a.revoke(r.GetID(), wanted)
+	}
+	var r pb.LeaseCheckpointRequest
+	if proto.Unmarshal(body, &r) != nil {
+		return Reply{Err: ErrBadCommand}, nil
+	}
+	if term < a.known.leases.term {
+		return Reply{Err: ErrLeaseTerm}, nil
+	}
+	return a.note(term, &r, wanted)
+}
+
+// grant checks in etcd's order, which decides between two errors.
+func (a *applier) grant(r *pb.LeaseGrantRequest, wanted bool) (Reply, error) {
+	l := Lease{ID: r.GetID(), TTL: max(r.GetTTL(), 1)}
+	if l.ID == 0 {
+		return Reply{Err: ErrLeaseNotFound}, nil
+	}
+	if l.TTL > MaxLeaseTTL {
+		return Reply{Err: ErrLeaseTTLTooLarge}, nil
+	}
+	_, exists, err := a.lease(l.ID)
+	if err != nil {
+		return Reply{}, err
+	}
+	if exists {
+		return Reply{Err: ErrLeaseExists}, nil
+	}
+	a.setFact(mvcc.LeaseKey(l.ID), encodeLease(l))
+	a.leaseChanged(leaseGranted, l)
+	if !wanted {
+		return Reply{}, nil
+	}
+	return Reply{Response: &pb.LeaseGrantResponse{Header: &pb.ResponseHeader{Revision: a.begin}, ID: l.ID, TTL: l.TTL}}, nil
+}
+
+// revoke deletes the lease and the keys that hang on it, sorted, in one
+// revision.
+func (a *applier) revoke(id int64, wanted bool) (Reply, error) {
+	_, exists, err := a.lease(id)
+	if err != nil {
+		return Reply{}, err
+	}
+	if !exists {
+		return Reply{Err: ErrLeaseNotFound}, nil
+	}
+	keys, err := a.attached(id)
+	if err != nil {
+		return Reply{}, err
+	}
+	for _, key := range keys {
+		a.deleteFact(mvcc.AppendAttachment(nil, id, key))
+		if err := a.write(key, nil, mvcc.Meta{}); err != nil {
+			return Reply{}, err
+		}
+	}
+	a.deleteFact(mvcc.LeaseKey(id))
+	a.leaseChanged(leaseGone, Lease{ID: id})
+	if !wanted {
+		return Reply{}, nil
+	}
+	return Reply{Response: &pb.LeaseRevokeResponse{Header: &pb.ResponseHeader{Revision: a.rev}}}, nil
+}
+
+// attached lists the keys that hang on a lease, sorted, as the current command
+// sees them.
+func (a *applier) attached(id int64) (keys [][]byte, err error) {
+	lower, upper := mvcc.AttachmentBounds(id)
+	err = a.scanFacts(lower, upper, func(key, _ []byte) error {
+		user, ok := mvcc.AttachedKey(key)
+		if !ok {
+			return fmt.Errorf("damaged store: %x names no key of lease %016x", key, id)
+		}
+		keys = append(keys, a.pend.arena.clone(user))
+		return nil
+	})
+	return keys, err
+}
+
+// note sets how long leases have left, in the name of the leader of term.
+func (a *applier) note(term uint64, r *pb.LeaseCheckpointRequest, wanted bool) (Reply, error) {
+	if known := &a.known.leases; term > known.term {
+		was := known.term
+		a.facts.onRefusal(func() { known.term = was })
+		known.term = term
+		a.setFact(leaseTermKey(), binary.BigEndian.AppendUint64(nil, term))
+	}
+	for _, c := range r.GetCheckpoints() {
+		l, exists, err := a.lease(c.GetID())
+		if err != nil {
+			return Reply{}, err
+		}
+		if !exists {
+			continue
+		}
+		l.Remaining = max(c.GetRemaining_TTL(), 0)
+		a.setFact(mvcc.LeaseKey(l.ID), encodeLease(l))
+		a.leaseChanged(leaseNoted, l)
+	}
+	if !wanted {
+		return Reply{}, nil
+	}
+	return Reply{Response: &pb.LeaseCheckpointResponse{Header: &pb.ResponseHeader{Revision: a.begin}}}, nil
+}
+
+func (a *applier) leaseChanged(kind leaseChangeKind, l Lease) {
+	known := &a.known.leases
+	n := len(known.changes)
+	a.facts.onRefusal(func() { known.changes = known.changes[:n] })
+	known.changes = append(known.changes, leaseChange{kind, l})
+}
+
+// lease finds one as the current command sees it. Those of earlier calls are
+// all in memory; the lock is not needed, since nobody else writes.
+func (a *applier) lease(id int64) (Lease, bool, error) {
+	key := mvcc.LeaseKey(id)
+	stored, own := a.facts.newest[string(key)]
+	if !own {
+		l, ok := a.known.leases.byID[id]
+		return l, ok, nil
+	}
+	if stored == nil {
+		return Lease{}, false, nil
+	}
+	l, err := decodeLease(key, stored)
+	return l, err == nil, err
+}
+
+// refusesLease says why a put may not name that lease.
+func (a *applier) refusesLease(id int64) (refusal, err error) {
+	if id == 0 {
+		return nil, nil
+	}
+	_, exists, err := a.lease(id)
+	if err == nil && !exists {
+		return ErrLeaseNotFound, nil
+	}
+	return nil, err
+}
+
+// moveAttachment moves a key from the lease that it hung on to another. 0 is none.
+func (a *applier) moveAttachment(key []byte, from, to int64) {
+	if from == to {
+		return
+	}
+	if from != 0 {
+		a.deleteFact(mvcc.AppendAttachment(nil, from, key))
+	}
+	if to != 0 {
+		a.setFact(mvcc.AppendAttachment(nil, to, key), nil)
+	}
+}
