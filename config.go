@@ -108,6 +108,18 @@ type Config struct {
 	// logged. It says who may come in; that nobody listens or meddles, PeerTLS does.
 	JoinToken string
 
+	// Answer answers what the embedder of another member of the cluster asks with
+	// [Node.Ask]. It is called from several goroutines at once, up to 64 for each
+	// other member, also before Start has returned. ctx ends when nobody waits any
+	// more, or the node closes, which waits for the calls. The question is the
+	// callee's to keep. An error goes to the asker as text, as an [*AnswerError];
+	// one that wraps ErrRefused says that the question was not looked at. Answers
+	// are bounded as questions are. Default: questions are declined.
+	//
+	// Members may run different releases: begin questions with what tells their
+	// kinds apart, and refuse those that are not known.
+	Answer func(ctx context.Context, from cluster.NodeID, question []byte) ([]byte, error)
+
 	// Network carries the traffic between members. Default: TCP. Package
 	// mustertest has one in memory that can be cut.
 	Network Network

@@ -63,9 +63,17 @@ var (
 	// has stopped; what was acknowledged before is kept.
 	ErrDisk = errors.New("disk failed")
 
-	// ErrTooLarge: one command is above Config.MaxCommandBytes. It did not happen.
+	// ErrUnreachable: the member that was to be asked can't be connected to. It
+	// was not asked.
+	ErrUnreachable = host.ErrUnreachable
+
+	// ErrTooLarge: one command is above Config.MaxCommandBytes, or a question above
+	// what [Node.Ask] takes. It did not happen.
 	ErrTooLarge = host.ErrTooLarge
 )
+
+// AnswerError is the error that another member's [Config.Answer] returned.
+type AnswerError = host.AnswerError
 
 // sorted marks an error from below as ErrData or ErrDisk where it is one.
 func sorted(err error) error {

@@ -37,6 +37,23 @@ func (n *Node) Propose(ctx context.Context, command []byte) (statemachine.Result
 // applied index. Errors: ErrNotMember, ErrNotLeader, ErrStopped, ctx's.
 func (n *Node) ReadIndex(ctx context.Context) (uint64, error) { return n.host.ReadIndex(ctx) }
 
+// Ask puts a question of at most 4 MiB to the [Config.Answer] of another member,
+// or of this one, and returns the answer, which is bounded likewise. It goes over
+// the members' own connections, with what fences them: TLS, the token, who is of
+// this cluster. All questions to a member share one connection, which is made when
+// one is asked, and kept while they go on; a question costs one round trip and
+// no sync. Nothing is asked twice. Nothing enters the log, nor is the order of
+// questions kept, nor is the member one that knows what this one does: ask
+// ReadIndex where that matters.
+//
+// Errors: ErrNotMember, ErrRefused (it is no member, or a release that takes no
+// questions, or declines this one), ErrUnreachable, ErrOverloaded, ErrTooLarge,
+// ErrStopped: it was not looked at; [*AnswerError]: it was, and answered so;
+// ErrUnknownOutcome: nobody knows.
+func (n *Node) Ask(ctx context.Context, to cluster.NodeID, question []byte) ([]byte, error) {
+	return n.host.Ask(ctx, to, question)
+}
+
 // Status is what this node knows now. It never blocks.
 func (n *Node) Status() *cluster.Status { return n.host.Status() }
 

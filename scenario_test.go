@@ -187,9 +187,12 @@ func (s *stranger) Control(_ context.Context, _ wire.Hello, req wire.Request) wi
 	return wire.Response{Nack: &wire.Nack{Code: "stranger", Reason: "this is no node"}}
 }
 
-func (s *stranger) Messages(wire.Hello, *wire.Batch) error              { return nil }
-func (s *stranger) Snapshot(context.Context, wire.Hello, net.Conn)      {}
-func (s *stranger) Unreachable(cluster.NodeID)                          {}
+func (s *stranger) Messages(wire.Hello, *wire.Batch) error         { return nil }
+func (s *stranger) Snapshot(context.Context, wire.Hello, net.Conn) {}
+func (s *stranger) Unreachable(cluster.NodeID)                     {}
+func (s *stranger) Question(context.Context, wire.Hello, []byte) wire.Answer {
+	return wire.Answer{Verdict: wire.Declined}
+}
 func (s *stranger) Refused(_ cluster.NodeID, _ string, _ *wire.Refusal) {}
 
 // knows says that an error is one of the answers that a caller may get to a

@@ -18,6 +18,7 @@ var (
 	ErrOldGeneration  = member.ErrOldGeneration
 	ErrStopped        = errors.New("the node has stopped")
 	ErrTooLarge       = errors.New("command too large")
+	ErrUnreachable    = errors.New("member unreachable")
 )
 
 // ErrCorrupt says that something on disk is damaged or missing; the text says

@@ -35,6 +35,9 @@ type Config struct {
 	Discovery []discovery.Provider // each runs in a goroutine of its own, until the host ends
 	Logger    *slog.Logger
 	OnEvent   func(event.Event) // nil: nobody listens
+
+	// Answer answers other members' questions; nil: they are declined.
+	Answer func(ctx context.Context, from cluster.NodeID, question []byte) ([]byte, error)
 }
 
 // Host is one node.

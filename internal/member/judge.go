@@ -65,7 +65,7 @@ func (v *View) judge(peer wire.Hello, inbound bool) (wire.RefusalCode, string, u
 	}
 	mine := v.Status.ClusterID
 	if v.Stage != wire.InCluster || mine.IsZero() {
-		if inbound && (peer.Purpose == wire.ForMessages || peer.Purpose == wire.ForSnapshot) {
+		if inbound && peer.Purpose != wire.ForControl {
 			return wire.RefusedNotMember, "this node is in no cluster yet", 0
 		}
 		return "", "", 0

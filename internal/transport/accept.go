@@ -63,6 +63,8 @@ func (t *Transport) serve(c *conn) {
 			err = t.serveMessages(c, peer)
 		case wire.ForSnapshot:
 			t.cfg.Handler.Snapshot(t.ctx, peer, c)
+		case wire.ForQuestions:
+			err = t.serveQuestions(c, peer)
 		}
 	}
 	switch {
@@ -121,7 +123,7 @@ func (t *Transport) judge(c *conn, peer wire.Hello) *wire.Refusal {
 	}
 	switch peer.Purpose {
 	case wire.ForControl, wire.ForSnapshot:
-	case wire.ForMessages:
+	case wire.ForMessages, wire.ForQuestions:
 		// Before Check, so that whoever leaves the set of peers afterwards is
 		// found by SetPeers.
 		t.mu.Lock()

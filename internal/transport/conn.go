@@ -12,7 +12,7 @@ type conn struct {
 	t       *Transport
 	inbound bool
 	nth     int            // accepted connections when this one was, itself included
-	from    cluster.NodeID // who opened this messages connection; 0: any other connection; guarded by t.mu
+	from    cluster.NodeID // who opened this connection for messages or questions; 0: any other connection; guarded by t.mu
 }
 
 // Close closes the connection and forgets it. It may be called often.

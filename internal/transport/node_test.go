@@ -26,6 +26,7 @@ type node struct {
 	control     func(ctx context.Context, peer wire.Hello, req wire.Request) wire.Response
 	messages    func(peer wire.Hello, b *wire.Batch)
 	takesNone   error // what Messages answers
+	question    func(ctx context.Context, peer wire.Hello, question []byte) wire.Answer
 	snapshot    func(ctx context.Context, peer wire.Hello, conn net.Conn)
 	got         []uint64 // index of each raft message, in order
 	from        []cluster.NodeID
@@ -74,6 +75,13 @@ func (n *node) Snapshot(ctx context.Context, peer wire.Hello, conn net.Conn) {
 	if n.snapshot != nil {
 		n.snapshot(ctx, peer, conn)
 	}
+}
+
+func (n *node) Question(ctx context.Context, peer wire.Hello, question []byte) wire.Answer {
+	if n.question != nil {
+		return n.question(ctx, peer, question)
+	}
+	return wire.Answer{Body: append([]byte("re: "), question...)}
 }
 
 func (n *node) Unreachable(id cluster.NodeID) {

@@ -34,6 +34,8 @@ type peer struct {
 	wake   chan struct{} // capacity 1: something was queued
 	kick   chan struct{} // capacity 1: connect now, or anew if the address changed
 
+	asks asks
+
 	mu        sync.Mutex
 	addr      string
 	queue     queue
@@ -51,7 +53,7 @@ func newPeer(t *Transport, id cluster.NodeID, addr string) *peer {
 	ctx, cancel := context.WithCancel(t.ctx)
 	return &peer{
 		t: t, id: id, addr: addr, ctx: ctx, cancel: cancel, began: time.Now(),
-		wake: make(chan struct{}, 1), kick: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), kick: make(chan struct{}, 1), asks: newAsks(),
 	}
 }
 

@@ -46,6 +46,11 @@ type Handler interface {
 	// transport closes conn in any case.
 	Snapshot(ctx context.Context, peer wire.Hello, conn net.Conn)
 
+	// Question answers one of a peer, of which several are under way at once.
+	// ctx ends when nobody waits for the answer any more, or the transport
+	// closes. Number is the transport's.
+	Question(ctx context.Context, peer wire.Hello, question []byte) wire.Answer
+
 	// Unreachable says that messages to a peer were dropped, that its
 	// connection broke, or that it can't be reached while messages wait. It is
 	// told at most about once in 100 ms for each peer.
@@ -161,8 +166,8 @@ func (t *Transport) goLocked(f func()) {
 
 // SetPeers says whom to be connected with: the whole set, by ID, without this
 // node. The transport dials each of them and keeps trying. A peer no longer in
-// the set is dropped with what waits for it, and the messages connections that
-// it opened are closed: when it dials again, Check tells it why not. A changed
+// the set is dropped with what waits for it, and the connections for messages
+// and questions that it opened are closed: when it dials again, Check tells it why not. A changed
 // address is dialled at once. The map is not kept.
 func (t *Transport) SetPeers(peers map[cluster.NodeID]string) {
 	var gone []*conn

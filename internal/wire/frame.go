@@ -20,6 +20,9 @@ const (
 	KindMessages Kind = 5 // Batch, see AppendBatch
 	KindSnapshot Kind = 6 // package snapshot's own
 	KindChunk    Kind = 7 // package snapshot's own: raw bytes
+	KindQuestion Kind = 8 // see Question
+	KindAnswer   Kind = 9 // see Answer
+	KindGivenUp  Kind = 10
 )
 
 // frameHeader is the size of a frame's head:

@@ -175,3 +175,24 @@ func again(t *testing.T, kind Kind, b []byte, v, w any) {
 		t.Fatalf("%q, and then %q, %v", first, second.Bytes(), err)
 	}
 }
+
+// FuzzQuestions: what is read of a question or an answer is what was written.
+func FuzzQuestions(f *testing.F) {
+	f.Add([]byte("\x01\x00\x00\x00\x00\x00\x00\x00why?"))
+	f.Add([]byte("\x01\x00\x00\x00\x00\x00\x00\x00\x02no"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		payload := func(frame []byte) []byte {
+			_, p, err := ReadFrame(bytes.NewReader(frame), nil, MaxFrame)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		if q, err := DecodeQuestion(b); err == nil && !bytes.Equal(payload(AppendQuestion(nil, q)), b) {
+			t.Fatalf("%x is question %+v", b, q)
+		}
+		if a, err := DecodeAnswer(b); err == nil && !bytes.Equal(payload(AppendAnswer(nil, a)), b) {
+			t.Fatalf("%x is answer %+v", b, a)
+		}
+	})
+}

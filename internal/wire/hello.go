@@ -18,6 +18,10 @@ const (
 	ForControl  Purpose = "control"  // one Request, one Response
 	ForMessages Purpose = "messages" // frames from the dialler to the acceptor
 	ForSnapshot Purpose = "snapshot" // package snapshot speaks on it
+
+	// ForQuestions is for any number of Questions, and their Answers in any
+	// order. Releases that don't know it refuse it as malformed.
+	ForQuestions Purpose = "questions"
 )
 
 // Stage is how far a node has come; DESIGN: each is durable before it is shown.
