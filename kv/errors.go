@@ -29,8 +29,9 @@ var (
 	ErrBadCommand = errors.New("kv: the command is damaged: encode commands with kv.EncodePut and its kin")
 
 	// ErrLeaseTerm is the reply to what a leader decided of leases, by its
-	// clock, after another one took them over. It changed nothing.
-	ErrLeaseTerm = errors.New("kv: a later leader has taken the leases over")
+	// clock, and what came after a later leader took them over, or after a later
+	// note of its own. It changed nothing.
+	ErrLeaseTerm = errors.New("kv: overtaken by what was decided of leases later")
 
 	// ErrClosed says that the store is not open, yet or any more.
 	ErrClosed = errors.New("kv: the store is not open")

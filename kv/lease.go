@@ -38,8 +38,9 @@ type leases struct {
 	byID     map[int64]Lease
 	follower LeaseFollower // nil: nobody
 
-	term    uint64        // see leaseTermKey; belongs to the applier
-	changes []leaseChange // of the current Apply call; belong to the applier
+	// These belong to the applier.
+	term, seq uint64        // see leaseTermKey
+	changes   []leaseChange // of the current Apply call
 }
 
 type leaseChange struct {
@@ -110,7 +111,8 @@ func (s *Store) LeaseKeys(id int64) (keys [][]byte, err error) {
 }
 
 // leaseTermKey is where the term of the last leader lies that took the leases
-// over. What earlier leaders decided of leases is refused from then on.
+// over, and the number of its last note, 8 bytes each. What was decided of
+// leases before is refused from then on.
 func leaseTermKey() []byte { return mvcc.MetaKey("lease-term") }
 
 // A lease is stored as its two numbers, as uvarints.
@@ -146,12 +148,12 @@ func (a *applier) loadLeases(g *generation) error {
 		return err
 	}
 	l := &a.known.leases
-	l.term = 0
+	l.term, l.seq = 0, 0
 	if ok {
-		if len(stored) != 8 {
-			return fmt.Errorf("damaged store: the term of leases has %d bytes, want 8", len(stored))
+		if len(stored) != 16 {
+			return fmt.Errorf("damaged store: the term of leases has %d bytes, want 16", len(stored))
 		}
-		l.term = binary.BigEndian.Uint64(stored)
+		l.term, l.seq = binary.BigEndian.Uint64(stored), binary.BigEndian.Uint64(stored[8:])
 	}
 	l.replace(byID)
 	return nil

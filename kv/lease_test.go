@@ -73,16 +73,19 @@ func TestDeposedLeader(t *testing.T) {
 	if err := d.lead(EncodeLeaseExpiry(4, 7)); !errors.Is(err, ErrLeaseTerm) {
 		t.Errorf("expiry before the leases were taken over: %v", err)
 	}
-	must(t, d.lead(EncodeLeaseCheckpoint(4, &pb.LeaseCheckpointRequest{})))
-	must(t, d.lead(EncodeLeaseCheckpoint(4, noteTTL(7, 30))))
-	must(t, d.lead(EncodeLeaseCheckpoint(6, &pb.LeaseCheckpointRequest{})))
+	must(t, d.lead(EncodeLeaseCheckpoint(4, 1, &pb.LeaseCheckpointRequest{})))
+	must(t, d.lead(EncodeLeaseCheckpoint(4, 2, noteTTL(7, 30))))
+	must(t, d.lead(EncodeLeaseCheckpoint(6, 3, &pb.LeaseCheckpointRequest{})))
+	if err := d.lead(EncodeLeaseCheckpoint(6, 3, noteTTL(7, 1))); !errors.Is(err, ErrLeaseTerm) {
+		t.Errorf("a note that comes again: %v", err)
+	}
 	must(t, d.Close())
 
 	d.Store = New(smallOptions(disk))
 	_, err = d.Open("kv")
 	must(t, err)
 	defer d.Close()
-	if err := d.lead(EncodeLeaseCheckpoint(4, noteTTL(7, 1))); !errors.Is(err, ErrLeaseTerm) {
+	if err := d.lead(EncodeLeaseCheckpoint(4, 4, noteTTL(7, 1))); !errors.Is(err, ErrLeaseTerm) {
 		t.Errorf("note of a deposed leader: %v", err)
 	}
 	if err := d.lead(EncodeLeaseExpiry(4, 7)); !errors.Is(err, ErrLeaseTerm) {
@@ -127,17 +130,17 @@ func TestRefusedLeaseCommand(t *testing.T) {
 	d := newDriver(t)
 	var f follower
 	d.FollowLeases(&f)
-	must(t, d.lead(EncodeLeaseCheckpoint(3, &pb.LeaseCheckpointRequest{})))
+	must(t, d.lead(EncodeLeaseCheckpoint(3, 5, &pb.LeaseCheckpointRequest{})))
 	a := &d.applier
 	if _, err := a.grant(&pb.LeaseGrantRequest{ID: 7, TTL: 5}, false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.note(9, noteTTL(7, 3), false); err != nil {
+	if _, err := a.note(9, 1, noteTTL(7, 3), false); err != nil {
 		t.Fatal(err)
 	}
 	a.facts.rollback()
 	d.put("a", "1")
-	if _, ok := d.Lease(7); ok || len(f.log) > 0 || d.known.leases.term != 3 {
+	if _, ok := d.Lease(7); ok || len(f.log) > 0 || d.known.leases.term != 3 || d.known.leases.seq != 5 {
 		t.Errorf("of refused commands there is: lease %v, heard %v, term %d", ok, f.log, d.known.leases.term)
 	}
 }
@@ -146,7 +149,7 @@ func TestRefusedLeaseCommand(t *testing.T) {
 func TestDamagedLeaseCommand(t *testing.T) {
 	d := newDriver(t)
 	for _, op := range []byte{opLeaseGrant, opLeaseRevoke, opLeaseCheckpoint} {
-		for _, cmd := range [][]byte{{op, 1}, {op, 0, 0, 0, 0, 0, 0, 0, 0, 0xff}} {
+		for _, cmd := range [][]byte{{op, 1}, {op, 0, 0, 0, 0, 0, 0, 0, 0, 0xff}, {op, 15: 1, 17: 0xff}} {
 			if err := d.lead(cmd, nil); !errors.Is(err, ErrBadCommand) {
 				t.Errorf("%x: %v, want %v", cmd, err, ErrBadCommand)
 			}

@@ -19,14 +19,14 @@ func EncodeLeaseGrant(r *pb.LeaseGrantRequest) ([]byte, error) {
 
 // EncodeLeaseRevoke makes a command of a client's wish to revoke a lease.
 func EncodeLeaseRevoke(r *pb.LeaseRevokeRequest) ([]byte, error) {
-	return fenced(opLeaseRevoke, 0, r)
+	return seal(head(opLeaseRevoke, 0), r)
 }
 
 // EncodeLeaseExpiry makes a command that revokes a lease because its time is
 // over, as the leader of term sees it. It is refused with [ErrLeaseTerm] unless
 // that leader is the last one that took the leases over.
 func EncodeLeaseExpiry(term uint64, id int64) ([]byte, error) {
-	return fenced(opLeaseRevoke, term, &pb.LeaseRevokeRequest{ID: id})
+	return seal(head(opLeaseRevoke, term), &pb.LeaseRevokeRequest{ID: id})
 }
 
 // EncodeLeaseCheckpoint makes a command by which the leader of term notes how
@@ -34,19 +34,25 @@ func EncodeLeaseExpiry(term uint64, id int64) ([]byte, error) {
 // there are skipped. The first one of a term, which may be empty, takes the
 // leases over: what the leaders of earlier terms send is refused from then on,
 // with [ErrLeaseTerm].
-func EncodeLeaseCheckpoint(term uint64, r *pb.LeaseCheckpointRequest) ([]byte, error) {
-	return fenced(opLeaseCheckpoint, term, r)
+//
+// The leader counts its notes by seq, from 1: one that comes late, after a
+// higher one, is refused likewise. Else it might undo what a renewal relied on.
+func EncodeLeaseCheckpoint(term, seq uint64, r *pb.LeaseCheckpointRequest) ([]byte, error) {
+	return seal(binary.BigEndian.AppendUint64(head(opLeaseCheckpoint, term), seq), r)
 }
 
-// fenced makes a command that says in whose name it is:
+// head begins a command that says in whose name it is:
 //
-//	+----+----------------+------------------------------------+
-//	| op | term (8, BE)   | etcdserverpb.…Request, as protobuf |
-//	+----+----------------+------------------------------------+
+//	+----+--------------+------------------------------------+
+//	| op | term (8, BE) | etcdserverpb.…Request, as protobuf |
+//	+----+--------------+------------------------------------+
 //
-// Term 0 stands for a client, whom no leader's term binds.
-func fenced(op byte, term uint64, r proto.Message) ([]byte, error) {
-	cmd, err := proto.MarshalOptions{}.MarshalAppend(binary.BigEndian.AppendUint64([]byte{op}, term), r)
+// Term 0 stands for a client, whom no leader's term binds. A checkpoint has its
+// number (8, BE) behind the term.
+func head(op byte, term uint64) []byte { return binary.BigEndian.AppendUint64([]byte{op}, term) }
+
+func seal(head []byte, r proto.Message) ([]byte, error) {
+	cmd, err := proto.MarshalOptions{}.MarshalAppend(head, r)
 	if err != nil {
 		return nil, fmt.Errorf("encode %T: %w", r, err)
 	}
@@ -75,14 +81,18 @@ func (a *applier) runLease(op byte, body []byte, wanted bool) (Reply, error) {
 		}
 		return a.revoke(r.GetID(), wanted)
 	}
+	if len(body) < 8 {
+		return Reply{Err: ErrBadCommand}, nil
+	}
+	seq, body := binary.BigEndian.Uint64(body), body[8:]
 	var r pb.LeaseCheckpointRequest
 	if proto.Unmarshal(body, &r) != nil {
 		return Reply{Err: ErrBadCommand}, nil
 	}
-	if term < a.known.leases.term {
+	if k := &a.known.leases; term < k.term || term == k.term && seq <= k.seq {
 		return Reply{Err: ErrLeaseTerm}, nil
 	}
-	return a.note(term, &r, wanted)
+	return a.note(term, seq, &r, wanted)
 }
 
 // grant checks in etcd's order, which decides between two errors.
@@ -153,13 +163,12 @@ func (a *applier) attached(id int64) (keys [][]byte, err error) {
 }
 
 // note sets how long leases have left, in the name of the leader of term.
-func (a *applier) note(term uint64, r *pb.LeaseCheckpointRequest, wanted bool) (Reply, error) {
-	if known := &a.known.leases; term > known.term {
-		was := known.term
-		a.facts.onRefusal(func() { known.term = was })
-		known.term = term
-		a.setFact(leaseTermKey(), binary.BigEndian.AppendUint64(nil, term))
-	}
+func (a *applier) note(term, seq uint64, r *pb.LeaseCheckpointRequest, wanted bool) (Reply, error) {
+	known := &a.known.leases
+	wasTerm, wasSeq := known.term, known.seq
+	a.facts.onRefusal(func() { known.term, known.seq = wasTerm, wasSeq })
+	known.term, known.seq = term, seq
+	a.setFact(leaseTermKey(), binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, term), seq))
 	for _, c := range r.GetCheckpoints() {
 		l, exists, err := a.lease(c.GetID())
 		if err != nil {

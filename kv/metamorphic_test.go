@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -14,7 +15,10 @@ import (
 	"github.com/musterhq/muster/statemachine"
 )
 
-// encode makes a command of any write request.
+var leaseNotes atomic.Uint64
+
+// encode makes a command of any write request. All notes of leases are of one
+// leader, in order.
 func encode(t testing.TB, m proto.Message) []byte {
 	t.Helper()
 	var cmd []byte
@@ -33,7 +37,7 @@ func encode(t testing.TB, m proto.Message) []byte {
 	case *pb.LeaseRevokeRequest:
 		cmd, err = EncodeLeaseRevoke(r)
 	case *pb.LeaseCheckpointRequest:
-		cmd, err = EncodeLeaseCheckpoint(1, r)
+		cmd, err = EncodeLeaseCheckpoint(1, leaseNotes.Add(1), r)
 	default:
 		t.Fatalf("no write: %T", m)
 	}
