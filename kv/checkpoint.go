@@ -21,7 +21,7 @@ func (s *Store) Prepare() error {
 		return err
 	}
 	defer g.release()
-	return s.flush(g)
+	return s.flush(g.generation)
 }
 
 // Checkpoint implements [statemachine.Machine]. The tables are hard links.
@@ -31,7 +31,7 @@ func (s *Store) Checkpoint(dir string) error {
 		return err
 	}
 	defer g.release()
-	if err := s.flush(g); err != nil {
+	if err := s.flush(g.generation); err != nil {
 		return err
 	}
 	if err := g.db.Checkpoint(s.opt.FS.PathJoin(dir, imageDir)); err != nil {
@@ -90,6 +90,7 @@ func (s *Store) Restore(dir string, through uint64) error {
 		s.fail(errors.Join(fmt.Errorf("read database %s: %w", name, err), g.db.Close()))
 		return s.failure()
 	}
+	s.startPurge(g)
 	s.retire(s.swap(g))
 	return nil
 }

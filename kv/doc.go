@@ -66,7 +66,15 @@
 //
 // # Compaction
 //
-// A compaction command moves the mark below which reads are refused. Purging
-// what lies below is not done yet: disk space is not given back. The event log
-// from the last mark to the new one names the keys to look at.
+// A compaction command moves the mark below which reads are refused. What lies
+// below is deleted in the background, on each member by itself (type purger):
+// the event log from the last mark to the new one names the versions that may
+// go, so that the work is as much as was changed, and not as there are keys.
+// The log goes with them, and begins where the purge got to: a member that
+// starts again, or that starts from an image, goes on there. Pebble gives the
+// space back as it merges its tables; there is nothing to defragment.
+//
+// What is purged when must not show. A reader takes hold of the store before
+// it looks at the mark, and a purge waits for the readers that came before its
+// mark (type era).
 package kv

@@ -18,11 +18,19 @@ type generation struct {
 	state   atomic.Pointer[state] // as of the last commit; set by the driving goroutine
 	flushed atomic.Bool           // set when more of it became durable; for the applier
 	readers sync.WaitGroup
+	era     *era    // of the readers that begin now; guarded by Store.mu
+	purger  *purger // set before it becomes live
+}
+
+// hold is a reader's on a database.
+type hold struct {
+	*generation
+	era *era // nil once settled
 }
 
 // openGeneration opens the database in the store's subdirectory name.
 func (s *Store) openGeneration(name string) (*generation, error) {
-	g := &generation{name: name}
+	g := &generation{name: name, era: &era{}}
 	db, err := pebble.Open(s.path(name), s.pebbleOptions(g))
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", s.path(name), err)
@@ -70,18 +78,33 @@ func (g *generation) durable() (*state, error) {
 	return st, nil
 }
 
-// acquire takes hold of the live generation; the caller must release it.
-func (s *Store) acquire() (*generation, error) {
+// acquire takes hold of the live generation; the caller must release it. Until
+// then, or until it is settled, nothing is purged that a compaction after the
+// call puts out of reach.
+func (s *Store) acquire() (hold, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.live == nil {
-		return nil, ErrClosed
+		return hold{}, ErrClosed
 	}
 	s.live.readers.Add(1)
-	return s.live, nil
+	s.live.era.Add(1)
+	return hold{s.live, s.live.era}, nil
 }
 
-func (g *generation) release() { g.readers.Done() }
+// settle says that the holder has opened all iterators that it needs, and
+// keeps no purge waiting. Who holds on for long must settle early.
+func (h *hold) settle() {
+	if h.era != nil {
+		h.era.Done()
+		h.era = nil
+	}
+}
+
+func (h *hold) release() {
+	h.settle()
+	h.readers.Done()
+}
 
 // swap makes g the live generation and returns the one before.
 func (s *Store) swap(g *generation) *generation {
@@ -113,6 +136,7 @@ func (s *Store) flush(g *generation) error {
 // closeWhenUnused waits for the readers, then closes the database.
 func (g *generation) closeWhenUnused() error {
 	g.readers.Wait()
+	g.purger.stop()
 	return g.db.Close()
 }
 

@@ -59,6 +59,7 @@ type world struct {
 	images int
 	gens   int // directories used for the store
 	dir    string
+	bites  chan struct{} // one for each batch that the purger may write; see allow
 }
 
 type logged struct {
@@ -67,7 +68,7 @@ type logged struct {
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	w := &world{t: t, rnd: rand.New(rand.NewPCG(seed, 0)), disk: vfs.NewCrashableMem(), model: newModel(), dir: "kv"}
+	w := &world{t: t, rnd: rand.New(rand.NewPCG(seed, 0)), disk: vfs.NewCrashableMem(), model: newModel(), dir: "kv", bites: make(chan struct{}, 1<<20)}
 	w.mkdir(w.dir)
 	w.open()
 	return w
@@ -94,7 +95,7 @@ func smallOptions(disk vfs.FS) Options {
 // open starts a store on the directory and repeats the log from there.
 func (w *world) open() {
 	w.t.Helper()
-	w.s = New(smallOptions(w.disk))
+	w.s = w.store()
 	applied, err := w.s.Open(w.dir)
 	must(w.t, err)
 	w.replay(applied)
@@ -191,7 +192,7 @@ func (w *world) crash() {
 	after := w.disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: pick(w.rnd, 0, 50, 100), RNG: w.rnd})
 	must(w.t, w.s.Close())
 	w.disk = after
-	w.s = New(smallOptions(w.disk))
+	w.s = w.store()
 	applied, err := w.s.Open(w.dir)
 	must(w.t, err)
 	if applied < durable {
@@ -219,7 +220,7 @@ func (w *world) image() {
 		w.gens++
 		w.dir = fmt.Sprintf("kv-%d", w.gens)
 		w.mkdir(w.dir)
-		w.s = New(smallOptions(w.disk))
+		w.s = w.store()
 		_, err := w.s.Open(w.dir)
 		must(w.t, err)
 	}
@@ -231,7 +232,8 @@ func (w *world) image() {
 }
 
 // TestMetamorphic holds the store against the model through restarts,
-// crashes, and restored images: every reply and every answer is equal.
+// crashes, restored images, and purges of compacted history that get on by a
+// bite now and then: every reply and every answer is equal.
 func TestMetamorphic(t *testing.T) {
 	for seed := range uint64(16) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -243,8 +245,10 @@ func TestMetamorphic(t *testing.T) {
 					w.write()
 				case n < 95:
 					w.read()
-				case n < 97:
+				case n < 96:
 					must(t, w.s.Prepare())
+				case n < 97:
+					w.purge()
 				case n < 98:
 					must(t, w.s.Close())
 					w.open()
@@ -264,16 +268,18 @@ func TestMetamorphic(t *testing.T) {
 			w.sameLeases()
 			w.sameHash()
 			w.sameEvents()
+			w.samePurged()
 			must(t, w.s.Close())
 		})
 	}
 }
 
-// sameHash feeds the log to a fresh store, in other Apply calls and with
-// nobody waiting.
+// sameHash feeds the log to a fresh store, in other Apply calls, with nobody
+// waiting and nothing purged.
 func (w *world) sameHash() {
 	w.t.Helper()
 	other := New(smallOptions(vfs.NewMem()))
+	other.purge.step = func(quit <-chan struct{}) error { <-quit; return errPurgeStopped }
 	must(w.t, other.opt.FS.MkdirAll("kv", 0o755))
 	_, err := other.Open("kv")
 	must(w.t, err)

@@ -87,6 +87,7 @@ func (v *view) hashVersions(ctx context.Context, h hash.Hash32) (err error) {
 			err = cerr
 		}
 	}()
+	v.hold.settle()
 	n := 0
 	for it.First(); it.Valid(); {
 		if n++; n%1024 == 0 && ctx.Err() != nil {

@@ -22,6 +22,7 @@ var (
 // may be called from any, at any time.
 type Store struct {
 	opt   Options
+	purge purgeLimits
 	dir   string        // set by Open
 	cache *pebble.Cache // set by Open
 
@@ -40,7 +41,7 @@ type Store struct {
 
 // New makes a store that is not open yet. It starts nothing.
 func New(opt Options) *Store {
-	s := &Store{opt: opt.withDefaults(), failed: make(chan struct{})}
+	s := &Store{opt: opt.withDefaults(), purge: defaultPurgeLimits(), failed: make(chan struct{})}
 	s.applier.known = &s.known
 	return s
 }
@@ -85,6 +86,7 @@ func (s *Store) Open(dir string) (applied uint64, err error) {
 		s.cache.Unref()
 		return 0, errors.Join(fmt.Errorf("kv: open database %s: %w", s.path(name), err), g.db.Close())
 	}
+	s.startPurge(g)
 	s.swap(g)
 	return g.state.Load().applied, nil
 }
@@ -151,8 +153,12 @@ func (a *applier) commit(g *generation, st *state) error {
 		c := &a.pend.changes[i]
 		a.recent.put(c.key, c.meta)
 	}
+	moved := st.compacted != g.state.Load().compacted
 	g.state.Store(st)
 	a.known.leases.publish()
+	if moved && g.purger != nil {
+		g.purger.kick()
+	}
 	return nil
 }
 
@@ -195,13 +201,13 @@ func (s *Store) read(f func(*view) error) (err error) {
 	if err != nil {
 		return err
 	}
-	defer g.release()
 	st := g.state.Load()
-	v := view{db: g.db, rev: st.current, compacted: st.compacted}
+	v := view{db: g.db, hold: g, rev: st.current, compacted: st.compacted}
 	defer func() {
 		if cerr := v.close(); err == nil {
 			err = cerr
 		}
+		v.hold.release()
 	}()
 	return f(&v)
 }
@@ -230,6 +236,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	g.readers.Wait()
+	g.purger.stop()
 	ferr := s.flush(g)
 	err := g.db.Close()
 	s.cache.Unref()

@@ -26,6 +26,7 @@ type item struct {
 type view struct {
 	db        *pebble.DB
 	own       *pending // nil for readers
+	hold      hold     // the reader's; none for the applier
 	rev       int64    // newest main revision that may be read
 	compacted int64    // older ones than this may not
 	onDisk    bool     // see what is durable only, and expect most keys to be absent
