@@ -40,7 +40,8 @@ type Config struct {
 	PeerListen string
 	// PeerAdvertise is PeerListen as others reach it. Default: what is listened on.
 	PeerAdvertise string
-	// ClientAdvertise is told to the other members for their clients. Default: none.
+	// ClientAdvertise is told to the other members for their clients: host:port,
+	// or https://host:port where those are to speak TLS. Default: none.
 	ClientAdvertise string
 	// Zone names the failure domain.
 	Zone string
@@ -264,7 +265,7 @@ func (c Config) faults() []error {
 		checkAddr(fault, "PeerAdvertise (--peer-advertise)", c.PeerAdvertise, true)
 	}
 	if c.ClientAdvertise != "" {
-		checkAddr(fault, "ClientAdvertise (--advertise)", c.ClientAdvertise, true)
+		checkAddr(fault, "ClientAdvertise (--advertise)", strings.TrimPrefix(c.ClientAdvertise, "https://"), true)
 	}
 	if c.HeartbeatInterval < time.Millisecond {
 		fault("heartbeat interval %v: at least 1ms", c.HeartbeatInterval)

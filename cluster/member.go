@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Role says what a member may do in raft.
@@ -56,13 +57,21 @@ type Member struct {
 	Incarnation Incarnation `json:"incarnation"`
 	Name        string      `json:"name"`                  // unique among living members, but for Replaces
 	PeerAddr    string      `json:"peer_addr"`             // host:port, members talk here
-	ClientAddr  string      `json:"client_addr,omitempty"` // host:port, clients talk here; "" when there is none
+	ClientAddr  string      `json:"client_addr,omitempty"` // host:port, clients talk here; https://host:port, if in TLS; "" when there is none
 	Zone        string      `json:"zone,omitempty"`
 	Role        Role        `json:"role"`
 
 	// Replaces is the voter of the same name whose disk this member comes
 	// instead of, until that one is out; 0: none.
 	Replaces NodeID `json:"replaces,omitempty"`
+}
+
+// URL is an address as a URL: http, unless it says otherwise.
+func URL(addr string) string {
+	if strings.HasPrefix(addr, "https://") {
+		return addr
+	}
+	return "http://" + addr
 }
 
 // Tombstone remembers a removed identity for ever.

@@ -15,11 +15,16 @@ type Config struct {
 	// its OnEvent is called as well as the server's own.
 	Node muster.Config
 
-	// Listen is where clients connect, host:port. Default 127.0.0.1:2379.
+	// Listen is where clients connect, host:port; several are separated by
+	// commas. http:// before one has it speak plain text even with TLS.
+	// Default 127.0.0.1:2379.
 	Listen string
 	// Advertise is Listen as clients reach it. Default: what is listened on,
-	// with the port that was chosen when Listen has port 0.
+	// the first of several, with the port that was chosen when Listen has port 0.
+	// With TLS it is told to others with https:// before it.
 	Advertise string
+	// TLS is what the client port speaks. Default: plain text.
+	TLS TLS
 
 	// RequestTimeout bounds client requests that come without a deadline.
 	// Default: 5 s and two election timeouts, as in etcd.
@@ -57,10 +62,14 @@ func (c Config) withDefaults() Config {
 
 // validate reports the faults that package muster doesn't look for.
 func (c Config) validate() error {
-	host, port, err := net.SplitHostPort(c.Listen)
-	if err != nil || port == "" {
-		return fmt.Errorf("%w: address to listen on for clients (--listen) %q is not host:port", muster.ErrConfig, c.Listen)
+	if err := c.TLS.validate(); err != nil {
+		return err
 	}
+	es, err := c.entrances()
+	if err != nil {
+		return err
+	}
+	host, _, _ := net.SplitHostPort(es[0].addr)
 	if ip := net.ParseIP(host); c.Advertise == "" && (host == "" || (ip != nil && ip.IsUnspecified())) {
 		return fmt.Errorf("%w: --listen %q is every address of this machine, and none that could be told to others: say with --advertise where clients reach it", muster.ErrConfig, c.Listen)
 	}

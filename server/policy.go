@@ -85,7 +85,7 @@ func (s *Server) servePlan(w http.ResponseWriter, r *http.Request) {
 	case !ok || leads(st) || wanted(r, "forwarded"):
 		s.fail(w, fmt.Errorf("%w: only a leader can say what comes next", muster.ErrNotLeader))
 	default:
-		if err := askMember(ctx, leader.Member, "/v1/plan?forwarded=1&if="+url.QueryEscape(suppose), &forecast); err != nil {
+		if err := s.askMember(ctx, leader.Member, "/v1/plan?forwarded=1&if="+url.QueryEscape(suppose), &forecast); err != nil {
 			s.fail(w, fmt.Errorf("the leader, %s, was asked: %w", leader.Name, err))
 			return
 		}

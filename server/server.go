@@ -75,23 +75,28 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("tcp", cfg.Listen)
+	if cfg.TLS.CertFile != "" {
+		if _, err := cfg.TLS.load(); err != nil {
+			return nil, fmt.Errorf("%w: TLS for clients: %w", muster.ErrConfig, err)
+		}
+	}
+	ls, err := cfg.listen()
 	if err != nil {
-		return nil, fmt.Errorf("listen for clients on %s: %w (choose another with --listen)", cfg.Listen, err)
+		return nil, err
 	}
-	advertise := cfg.Advertise
-	if advertise == "" {
-		advertise = l.Addr().String()
-	}
+	advertise := cfg.advertised(ls)
 	store := kv.New(kv.Options{CacheBytes: cfg.CacheBytes, Logger: cfg.Node.Logger, Fatal: cfg.Fatal})
 	rec := &recorder{}
 	node, err := muster.Start(ctx, nodeConfig(cfg, advertise, rec), store)
 	if err != nil {
-		return nil, errors.Join(err, ignoreClosed(l.Close()))
+		return nil, errors.Join(err, closeAll(ls))
+	}
+	if err := cfg.secure(ls, advertise); err != nil {
+		return nil, errors.Join(err, closeAll(ls), node.Close())
 	}
 	s := newServer(cfg, node, store, store.Size, rec)
 	s.advertise = advertise
-	s.serve(l)
+	s.serve(ls...)
 	return s, nil
 }
 
@@ -122,7 +127,7 @@ func newServer(cfg Config, node member, store etcdapi.Store, size func() (int64,
 		Proposer: node, Membership: node, Store: store, Size: size, Faults: faults(),
 		Version: EtcdVersion, RequestTimeout: cfg.RequestTimeout,
 	})
-	s.grpc = grpc.NewServer(api.Options()...)
+	s.grpc = grpc.NewServer(append(api.Options(), grpc.Creds(newHandshaken()))...)
 	api.Register(s.grpc)
 	s.http = &http.Server{
 		Handler:           s.routes(),
@@ -142,11 +147,14 @@ func faults() etcdapi.Faults {
 }
 
 // serve starts the goroutines. It is called once.
-func (s *Server) serve(l net.Listener) {
-	s.port = split(l)
+func (s *Server) serve(ls ...net.Listener) {
+	s.port = split(newComplaints(s.log), ls...)
 	s.group.Go(func() { s.ended("gRPC", s.grpc.Serve(s.port.http2)) })
 	s.group.Go(func() { s.ended("HTTP", s.http.Serve(s.port.http1)) })
-	s.log.Info("serving clients", "addr", s.port.under.Addr().String())
+	for _, l := range ls {
+		_, secure := l.(secured)
+		s.log.Info("serving clients", "addr", l.Addr().String(), "tls", secure)
+	}
 	go s.watch()
 }
 
@@ -246,7 +254,8 @@ func (s *Server) Status() *cluster.Status { return s.node.Status() }
 // Why says what this member waits for.
 func (s *Server) Why() []event.Reason { return s.node.Why() }
 
-// ClientAddr is the address that is told to clients.
+// ClientAddr is the address that is told to clients: host:port, or
+// https://host:port where they are to speak TLS.
 func (s *Server) ClientAddr() string { return s.advertise }
 
 // PeerAddr is the address that other members reach this one at.

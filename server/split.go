@@ -16,28 +16,32 @@ const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 // protocol it speaks.
 const sniffTimeout = 10 * time.Second
 
-// splitter accepts on one listener and deals the connections out to two: those
+// splitter accepts on listeners and deals the connections out to two: those
 // that begin with the HTTP/2 preface, and the others. Each connection is
-// looked at by a goroutine of its own, so that a silent one holds up nobody.
+// looked at by a goroutine of its own, so that a silent one holds up nobody; a
+// TLS handshake takes place there, too.
 type splitter struct {
-	under net.Listener
+	under []net.Listener
+	notes *complaints
 	http2 *branch
 	http1 *branch
 	stop  chan struct{}
 	once  sync.Once
 	err   error          // of the first Close; owned by once
-	group sync.WaitGroup // acceptor and sniffers
+	group sync.WaitGroup // acceptors and sniffers
 
 	mu      sync.Mutex
 	sniffed map[net.Conn]struct{} // being looked at; closed by Close
 }
 
-// split starts accepting on l, which it owns from now on.
-func split(l net.Listener) *splitter {
-	s := &splitter{under: l, stop: make(chan struct{}), sniffed: map[net.Conn]struct{}{}}
-	s.http2 = newBranch(l.Addr())
-	s.http1 = newBranch(l.Addr())
-	s.group.Go(s.accept)
+// split starts accepting on ls, which it owns from now on; at least one.
+func split(notes *complaints, ls ...net.Listener) *splitter {
+	s := &splitter{under: ls, notes: notes, stop: make(chan struct{}), sniffed: map[net.Conn]struct{}{}}
+	s.http2 = newBranch(ls[0].Addr())
+	s.http1 = newBranch(ls[0].Addr())
+	for _, l := range ls {
+		s.group.Go(func() { s.accept(l) })
+	}
 	return s
 }
 
@@ -47,7 +51,7 @@ func split(l net.Listener) *splitter {
 func (s *splitter) Close() error {
 	s.once.Do(func() {
 		close(s.stop)
-		s.err = s.under.Close()
+		s.err = closeAll(s.under)
 		s.mu.Lock()
 		for c := range s.sniffed {
 			c.Close()
@@ -60,9 +64,9 @@ func (s *splitter) Close() error {
 	return s.err
 }
 
-func (s *splitter) accept() {
+func (s *splitter) accept(l net.Listener) {
 	for {
-		c, err := s.under.Accept()
+		c, err := l.Accept()
 		if err != nil {
 			if s.stopped() || errors.Is(err, net.ErrClosed) {
 				return
@@ -103,10 +107,14 @@ func (s *splitter) sniff(c net.Conn) {
 	delete(s.sniffed, c)
 	s.mu.Unlock()
 	if err != nil || s.stopped() {
+		if err != nil && !s.stopped() {
+			s.notes.failed(c, err)
+		}
 		c.Close()
 		return
 	}
 	to := s.http1
+	s.notes.began(c, seen)
 	if isHTTP2 {
 		to = s.http2
 	}

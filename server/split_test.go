@@ -2,6 +2,7 @@ package server
 
 import (
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -22,7 +23,7 @@ func newSplit(t *testing.T) (*splitter, func() net.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := split(l)
+	s := split(newComplaints(slog.New(slog.DiscardHandler)), l)
 	t.Cleanup(func() { s.Close() })
 	return s, func() net.Conn {
 		t.Helper()

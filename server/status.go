@@ -85,7 +85,7 @@ func (s *Server) ClusterStatus(ctx context.Context) ClusterStatus {
 			views[i] = st
 			continue
 		}
-		group.Go(func() { views[i], errs[i] = askStatus(ctx, m.Member) })
+		group.Go(func() { views[i], errs[i] = s.askStatus(ctx, m.Member) })
 	}
 	group.Wait()
 	return merge(st, views, errs)
@@ -129,9 +129,9 @@ func merge(st *cluster.Status, views []*cluster.Status, errs []error) ClusterSta
 }
 
 // askStatus asks a member for its own view.
-func askStatus(ctx context.Context, m cluster.Member) (*cluster.Status, error) {
+func (s *Server) askStatus(ctx context.Context, m cluster.Member) (*cluster.Status, error) {
 	st := &cluster.Status{}
-	if err := askMember(ctx, m, "/v1/status", st); err != nil {
+	if err := s.askMember(ctx, m, "/v1/status", st); err != nil {
 		return nil, err
 	}
 	if st.Self.ID != m.ID {
@@ -142,18 +142,22 @@ func askStatus(ctx context.Context, m cluster.Member) (*cluster.Status, error) {
 
 // askMember asks another member over its client address and decodes its answer
 // into v.
-func askMember(ctx context.Context, m cluster.Member, path string, v any) error {
+func (s *Server) askMember(ctx context.Context, m cluster.Member, path string, v any) error {
 	if m.ClientAddr == "" {
 		return fmt.Errorf("%s has told no client address", m.Name)
 	}
 	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.ClientAddr+path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, cluster.URL(m.ClientAddr)+path, nil)
 	if err != nil {
 		return fmt.Errorf("can't be asked at %s: %w", m.ClientAddr, err)
 	}
+	secret, err := s.cfg.TLS.client()
+	if err != nil {
+		return err
+	}
 	// A transport of its own: nothing is kept open when the answer is read.
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: secret}}
 	resp, err := client.Do(req)
 	if err != nil {
 		return fmt.Errorf("no answer at %s: %w", m.ClientAddr, cause(err))

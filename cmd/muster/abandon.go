@@ -38,7 +38,8 @@ without these nodes. If one did, there will be two.`,
 		path := "/v1/abandon-genesis?gone=" + url.QueryEscape(strings.Join(gone, ","))
 		for _, e := range f.endpoints {
 			var done server.Done
-			one := &clientFlags{endpoints: []string{e}}
+			one := *f
+			one.endpoints = []string{e}
 			if _, err := one.ask(ctx, "POST", path, &done); err != nil {
 				return err
 			}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/server"
 )
 
@@ -27,16 +28,16 @@ func (f *clientFlags) ask(ctx context.Context, method, path string, v any) (endp
 func (f *clientFlags) tell(ctx context.Context, method, path string, say, v any) (endpoint string, err error) {
 	err = anyEndpoint(f, func(e string) error {
 		endpoint = e
-		return tellOne(ctx, method, e, path, say, v)
+		return f.tellOne(ctx, method, e, path, say, v)
 	})
 	return endpoint, err
 }
 
-func askOne(ctx context.Context, method, endpoint, path string, v any) error {
-	return tellOne(ctx, method, endpoint, path, nil, v)
+func (f *clientFlags) askOne(ctx context.Context, method, endpoint, path string, v any) error {
+	return f.tellOne(ctx, method, endpoint, path, nil, v)
 }
 
-func tellOne(ctx context.Context, method, endpoint, path string, say, v any) error {
+func (f *clientFlags) tellOne(ctx context.Context, method, endpoint, path string, say, v any) error {
 	var said io.Reader
 	if say != nil {
 		b, err := json.Marshal(say)
@@ -45,11 +46,11 @@ func tellOne(ctx context.Context, method, endpoint, path string, say, v any) err
 		}
 		said = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+endpoint+path, said)
+	req, err := http.NewRequestWithContext(ctx, method, cluster.URL(endpoint)+path, said)
 	if err != nil {
 		return usage("endpoint %q: %v", endpoint, err)
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: f.secret}}
 	resp, err := client.Do(req)
 	if err != nil {
 		return lost(method, endpoint, err)
@@ -73,6 +74,9 @@ func lost(method, endpoint string, err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {
 		return &unreachable{endpoint, op}
+	}
+	if trouble := tlsTrouble(endpoint, err); trouble != nil {
+		return trouble
 	}
 	if method == http.MethodGet {
 		return fmt.Errorf("no answer from %s: %w", endpoint, err)

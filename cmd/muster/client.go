@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -18,11 +19,14 @@ type clientFlags struct {
 	endpoints []string
 	output    string
 	timeout   time.Duration
+	tls       clientTLS
+	secret    *tls.Config // set by complete
 }
 
 func (f *clientFlags) register(cmd *cobra.Command) {
 	set := cmd.Flags()
 	set.StringSliceVar(&f.endpoints, "endpoint", []string{defaultEndpoint}, "client address of a member; repeat it to have them tried in turn (env MUSTER_ENDPOINT)")
+	f.tls.register(set)
 	set.StringVar(&f.output, "output", "table", "table or json")
 	set.DurationVar(&f.timeout, "timeout", 5*time.Second, "how long to wait for an answer")
 }
@@ -54,13 +58,22 @@ func (f *clientFlags) complete(cmd *cobra.Command, environ []string) error {
 			}
 		}
 	}
+	f.tls.fromEnvironment(cmd.Flags(), environ)
+	var err error
+	if f.secret, err = f.tls.config(); err != nil {
+		return err
+	}
 	for i, e := range f.endpoints {
 		// etcdctl's users are used to URLs.
-		e = strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(e), "http://"), "/")
-		if _, port, err := net.SplitHostPort(e); err != nil || port == "" {
+		e = strings.TrimSuffix(strings.TrimSpace(e), "/")
+		addr, plain := strings.CutPrefix(e, "http://")
+		addr, secure := strings.CutPrefix(addr, "https://")
+		if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
 			return usage("%s %q is not HOST:PORT", from, f.endpoints[i])
 		}
-		f.endpoints[i] = e
+		if f.endpoints[i] = addr; secure || !plain && f.tls.wanted() {
+			f.endpoints[i] = "https://" + addr
+		}
 	}
 	if len(f.endpoints) == 0 {
 		return usage("%s is empty: want HOST:PORT", from)

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 )
@@ -23,7 +24,11 @@ import (
 // reached. do is called at most once, so that a write is never sent twice.
 func (f *clientFlags) withKV(ctx context.Context, do func(pb.KVClient) error) error {
 	return anyEndpoint(f, func(endpoint string) error {
-		conn, err := connect(ctx, endpoint)
+		conn, err := f.connect(ctx, endpoint)
+		var trouble *hinted
+		if errors.As(err, &trouble) {
+			return err
+		}
 		if err != nil {
 			return &unreachable{endpoint, err}
 		}
@@ -33,8 +38,13 @@ func (f *clientFlags) withKV(ctx context.Context, do func(pb.KVClient) error) er
 }
 
 // connect returns a connection that is up.
-func connect(ctx context.Context, endpoint string) (*grpc.ClientConn, error) {
-	var last atomic.Pointer[error] // of dialling
+func (f *clientFlags) connect(ctx context.Context, endpoint string) (*grpc.ClientConn, error) {
+	var last atomic.Pointer[error] // of dialling, or of the handshake
+	addr, secure := isSecure(endpoint)
+	creds := insecure.NewCredentials()
+	if secure {
+		creds = &noting{credentials.NewTLS(f.secret), &last}
+	}
 	dial := func(ctx context.Context, addr string) (net.Conn, error) {
 		c, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 		if err != nil {
@@ -42,8 +52,8 @@ func connect(ctx context.Context, endpoint string) (*grpc.ClientConn, error) {
 		}
 		return c, err
 	}
-	conn, err := grpc.NewClient("passthrough:///"+endpoint,
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(dial),
+	conn, err := grpc.NewClient("passthrough:///"+addr,
+		grpc.WithTransportCredentials(creds), grpc.WithContextDialer(dial),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1<<31-1)))
 	if err != nil {
 		return nil, err
@@ -53,6 +63,9 @@ func connect(ctx context.Context, endpoint string) (*grpc.ClientConn, error) {
 		if state == connectivity.TransientFailure || !conn.WaitForStateChange(ctx, state) {
 			_ = conn.Close() // it never came up
 			if err := last.Load(); err != nil {
+				if trouble := tlsTrouble(endpoint, *err); trouble != nil {
+					return nil, trouble
+				}
 				return nil, *err
 			}
 			if ctx.Err() != nil {
@@ -62,6 +75,43 @@ func connect(ctx context.Context, endpoint string) (*grpc.ClientConn, error) {
 		}
 	}
 	return conn, nil
+}
+
+// noting keeps why a handshake failed, which gRPC tells nobody.
+type noting struct {
+	credentials.TransportCredentials
+	last *atomic.Pointer[error]
+}
+
+// ClientHandshake implements credentials.TransportCredentials.
+func (n *noting) ClientHandshake(ctx context.Context, authority string, c net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn, info, err := n.TransportCredentials.ClientHandshake(ctx, authority, c)
+	if err != nil {
+		n.last.Store(&err)
+		return nil, nil, err
+	}
+	return notingConn{conn, n.last}, info, nil
+}
+
+// notingConn: in TLS 1.3 it is the first Read that says whether the other side
+// takes this side's certificate.
+type notingConn struct {
+	net.Conn
+	last *atomic.Pointer[error]
+}
+
+// Read implements net.Conn.
+func (c notingConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err != nil {
+		c.last.Store(&err)
+	}
+	return n, err
+}
+
+// Clone implements credentials.TransportCredentials.
+func (n *noting) Clone() credentials.TransportCredentials {
+	return &noting{n.TransportCredentials.Clone(), n.last}
 }
 
 // readError puts a failed read into words.

@@ -16,7 +16,7 @@ import (
 const envPrefix = "MUSTER_"
 
 // clientVariables are the variables that the client commands read.
-var clientVariables = []string{"MUSTER_ENDPOINT"}
+var clientVariables = []string{"MUSTER_ENDPOINT", "MUSTER_CACERT", "MUSTER_CERT", "MUSTER_KEY"}
 
 // envName is the variable that a flag is also read from.
 func envName(flag string) string {
@@ -46,6 +46,10 @@ func layerEnv(flags *pflag.FlagSet, environ []string) (warnings []string, err er
 		known = append(slices.Clip(known), v)
 	}
 	slices.Sort(known)
+	bare := make([]string, len(known)) // without what all have in common
+	for i, v := range known {
+		bare[i] = strings.TrimPrefix(v, envPrefix)
+	}
 	var faults []error
 	for _, kv := range environ {
 		name, value, _ := strings.Cut(kv, "=")
@@ -59,8 +63,8 @@ func layerEnv(flags *pflag.FlagSet, environ []string) (warnings []string, err er
 		default:
 			// Not an error: whoever runs a service called muster in Kubernetes
 			// finds MUSTER_PORT and the like in the environment.
-			if like := closest(name, known); like != "" {
-				warnings = append(warnings, fmt.Sprintf("environment variable %s is not known and was ignored; did you mean %s?", name, like))
+			if like := closest(strings.TrimPrefix(name, envPrefix), bare); like != "" {
+				warnings = append(warnings, fmt.Sprintf("environment variable %s is not known and was ignored; did you mean %s?", name, envPrefix+like))
 			}
 		}
 	}

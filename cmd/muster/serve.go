@@ -43,6 +43,7 @@ type serveFlags struct {
 	logLevel, logFormat          string
 	config                       string
 	peerTLS                      muster.PeerTLS
+	tls                          server.TLS
 	joinTokenFile                string
 }
 
@@ -51,7 +52,7 @@ func (f *serveFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.dataDir, "data-dir", "", "the node's own directory; its identity lives and dies with it (default: NAME.muster)")
 	set.StringVar(&f.pinFile, "pin-file", "", "a file outside --data-dir that keeps the cluster's ID, so that a node that lost its disk founds and joins no other (default: none)")
 	set.StringVar(&f.cluster, "cluster", "muster", "name of the cluster, a guard against mixing up two")
-	set.StringVar(&f.listen, "listen", "127.0.0.1:2379", "address to listen on for clients")
+	set.StringVar(&f.listen, "listen", "127.0.0.1:2379", "address to listen on for clients; several are separated by commas, and one with http:// in front is plain text even with TLS")
 	set.StringVar(&f.advertise, "advertise", "", "--listen as clients reach it (default: what is listened on)")
 	set.StringVar(&f.peerListen, "peer-listen", "127.0.0.1:2380", "address to listen on for other members")
 	set.StringVar(&f.peerAdvertise, "peer-advertise", "", "--peer-listen as other members reach it (default: what is listened on)")
@@ -70,6 +71,7 @@ func (f *serveFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.peerTLS.CertFile, "peer-tls-cert", "", "certificate (PEM) that this member shows to others; with it members speak TLS")
 	set.StringVar(&f.peerTLS.KeyFile, "peer-tls-key", "", "key (PEM) of --peer-tls-cert")
 	set.StringVar(&f.peerTLS.CAFile, "peer-tls-ca", "", "certificate (PEM) of the authority that signs the members' certificates, and nothing else")
+	registerTLS(set, &f.tls)
 	set.StringVar(&f.joinTokenFile, "join-token-file", "", "file with the token that all nodes of the cluster must have; of several lines the first is shown, and each is taken")
 	set.StringVar(&f.config, "config", "", "YAML file whose keys are these flags, without the dashes in front")
 }
@@ -101,6 +103,7 @@ func (f *serveFlags) serverConfig(log *slog.Logger) (server.Config, error) {
 	return server.Config{
 		Listen:    f.listen,
 		Advertise: f.advertise,
+		TLS:       f.tls,
 		Node: muster.Config{
 			Name: f.name, DataDir: f.dataDir, PinFile: f.pinFile, Cluster: f.cluster, Zone: f.zone,
 			PeerListen: f.peerListen, PeerAdvertise: f.peerAdvertise,

@@ -30,7 +30,7 @@ func (a *app) whyCommand() *cobra.Command {
 // explainNode is what status and members show of a node in no cluster.
 func (a *app) explainNode(ctx context.Context, f *clientFlags, endpoint string) error {
 	var why server.WhyAnswer
-	if err := askOne(ctx, "GET", endpoint, "/v1/why?cluster=1", &why); err != nil {
+	if err := f.askOne(ctx, "GET", endpoint, "/v1/why?cluster=1", &why); err != nil {
 		return err
 	}
 	printWhy(a.out, endpoint, why)

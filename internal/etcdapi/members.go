@@ -91,5 +91,5 @@ func urls(addr string) []string {
 	if addr == "" {
 		return nil
 	}
-	return []string{"http://" + addr}
+	return []string{cluster.URL(addr)}
 }

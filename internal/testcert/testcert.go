@@ -15,6 +15,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -40,7 +41,7 @@ func New(t testing.TB, name string) *Authority {
 	tmpl := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
 		NotBefore: time.Now().Add(-50 * 365 * 24 * time.Hour), NotAfter: time.Now().Add(50 * 365 * 24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
 	der := a.sign(tmpl, tmpl, a.key)
 	var err error
@@ -55,7 +56,7 @@ func New(t testing.TB, name string) *Authority {
 // Pair are the files of a certificate and its key.
 type Pair struct{ Cert, Key string }
 
-// Issue writes a certificate for a member, valid from and to so long after the
+// Issue writes a certificate for a member on this machine, valid from and to so long after the
 // present; the times may be negative. Without usages it has those for servers
 // and for clients.
 func (a *Authority) Issue(name string, from, to time.Duration, usages ...x509.ExtKeyUsage) Pair {
@@ -78,6 +79,7 @@ func (a *Authority) Renew(p Pair, name string, from, to time.Duration, usages ..
 		SerialNumber: big.NewInt(a.next), Subject: pkix.Name{CommonName: name},
 		NotBefore: time.Now().Add(from), NotAfter: time.Now().Add(to),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: usages,
+		DNSNames: []string{name, "localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 	}, a.cert, key)
 	raw, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -86,6 +88,30 @@ func (a *Authority) Renew(p Pair, name string, from, to time.Duration, usages ..
 	// The key first: until both are there the pair doesn't fit, which is told.
 	a.write(p.Key, "PRIVATE KEY", raw)
 	a.write(p.Cert, "CERTIFICATE", der)
+}
+
+// Revoke writes a list that revokes the certificates of the pairs.
+func (a *Authority) Revoke(file string, pairs ...Pair) {
+	a.t.Helper()
+	list := &x509.RevocationList{Number: big.NewInt(a.next), ThisUpdate: time.Now(), NextUpdate: time.Now().Add(time.Hour)}
+	a.next++
+	for _, p := range pairs {
+		b, err := os.ReadFile(p.Cert)
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		block, _ := pem.Decode(b)
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: c.SerialNumber, RevocationTime: time.Now()})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, list, a.cert, a.key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	a.write(file, "X509 CRL", der)
 }
 
 func (a *Authority) newKey() *ecdsa.PrivateKey {
