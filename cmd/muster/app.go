@@ -25,7 +25,7 @@ type app struct {
 // run carries out one command line.
 func (a *app) run(args []string) exitCode {
 	root := a.root()
-	root.SetArgs(args)
+	root.SetArgs(byEtcdsFlags(args))
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
@@ -75,7 +75,7 @@ itself, holds keys and values, and speaks the etcd v3 API.
 		PersistentPreRunE: func(*cobra.Command, []string) error { a.started = true; return nil },
 	}
 	root.AddCommand(
-		a.serveCommand(), a.demoCommand(),
+		a.serveCommand(), a.serveEtcdCommand(), a.demoCommand(),
 		a.statusCommand(), a.membersCommand(), a.whyCommand(),
 		a.leaveCommand(), a.removeCommand(), a.transferCommand(),
 		a.planCommand(), a.policyCommand(), a.pauseCommand(), a.resumeCommand(),

@@ -45,6 +45,7 @@ type serveFlags struct {
 	peerTLS                      muster.PeerTLS
 	tls                          server.TLS
 	joinTokenFile                string
+	etcdFlags                    bool
 }
 
 func (f *serveFlags) register(set *pflag.FlagSet) {
@@ -73,6 +74,7 @@ func (f *serveFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.peerTLS.CAFile, "peer-tls-ca", "", "certificate (PEM) of the authority that signs the members' certificates, and nothing else")
 	registerTLS(set, &f.tls)
 	set.StringVar(&f.joinTokenFile, "join-token-file", "", "file with the token that all nodes of the cluster must have; of several lines the first is shown, and each is taken")
+	set.BoolVar(&f.etcdFlags, "etcd-flags", false, "all other flags are etcd's, and so are variables ETCD_...: for what was written to start etcd")
 	set.StringVar(&f.config, "config", "", "YAML file whose keys are these flags, without the dashes in front")
 }
 
@@ -152,29 +154,37 @@ A directory that belongs to a member already needs neither --seeds nor
 			if err != nil {
 				return &coded{exitUsage, err}
 			}
-			log, err := newLogger(a.err, f.logLevel, f.logFormat)
-			if err != nil {
-				return err
+			if f.etcdFlags {
+				return usage("--etcd-flags is said on the command line, before etcd's flags")
 			}
-			for _, w := range warnings {
-				log.Warn(w)
-			}
-			cfg, err := f.serverConfig(log)
-			if err != nil {
-				return err
-			}
-			if _, set := os.LookupEnv("GOGC"); !set {
-				debug.SetGCPercent(gcPercent)
-			}
-			cfg.Fatal = func(err error) {
-				log.Error("the store failed", "node", cfg.Node.Name, "err", err)
-				os.Exit(int(exitDisk))
-			}
-			return a.serve(cmd.Context(), cfg, log)
+			return a.serveBy(cmd.Context(), f, warnings)
 		},
 	}
 	f.register(cmd.Flags())
 	return cmd
+}
+
+// serveBy runs a server as the flags say.
+func (a *app) serveBy(ctx context.Context, f *serveFlags, warnings []string) error {
+	log, err := newLogger(a.err, f.logLevel, f.logFormat)
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		log.Warn(w)
+	}
+	cfg, err := f.serverConfig(log)
+	if err != nil {
+		return err
+	}
+	if _, set := os.LookupEnv("GOGC"); !set {
+		debug.SetGCPercent(gcPercent)
+	}
+	cfg.Fatal = func(err error) {
+		log.Error("the store failed", "node", cfg.Node.Name, "err", err)
+		os.Exit(int(exitDisk))
+	}
+	return a.serve(ctx, cfg, log)
 }
 
 // serve runs one server until it ends or is told to.

@@ -1,0 +1,256 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+const (
+	etcdClientURL = "http://localhost:2379"
+	etcdPeerURL   = "http://localhost:2380"
+)
+
+// etcdURLs reads a list of URLs.
+func etcdURLs(flag, list string) ([]*url.URL, error) {
+	var out []*url.URL
+	for _, s := range strings.Split(list, ",") {
+		u, err := url.Parse(strings.TrimSpace(s))
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("--%s: %w", flag, err)
+		case u.Scheme == "unix" || u.Scheme == "unixs":
+			return nil, fmt.Errorf("--%s %s: unix sockets are not listened on; give an address on 127.0.0.1", flag, s)
+		case u.Scheme != "http" && u.Scheme != "https":
+			return nil, fmt.Errorf("--%s %q: want http://HOST:PORT or https://HOST:PORT", flag, s)
+		case u.Port() == "" || u.Path != "" && u.Path != "/":
+			return nil, fmt.Errorf("--%s %q: want a host and a port, and no path", flag, s)
+		}
+		out = append(out, u)
+	}
+	return out, nil
+}
+
+// reachable takes a host that is every address of a machine for one of them, as
+// manifests for a single member often say 0.0.0.0 where others are to go.
+func (c *etcdCommand) reachable(flag string, u *url.URL) string {
+	ip := net.ParseIP(u.Hostname())
+	if u.Hostname() != "" && (ip == nil || !ip.IsUnspecified()) {
+		return u.Host
+	}
+	host := outward()
+	c.note("--%s %s is no address that others could go to; they are told %s", flag, u, host)
+	return net.JoinHostPort(host, u.Port())
+}
+
+// outward is an address of this machine that others may reach.
+func outward() string {
+	addrs, _ := net.InterfaceAddrs() // none: the loopback one is left
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() && n.IP.To4() != nil {
+			return n.IP.String()
+		}
+	}
+	return "127.0.0.1"
+}
+
+func (c *etcdCommand) identity() error {
+	name := c.or("name", "default")
+	dir := c.or("data-dir", name+".etcd")
+	c.set("name", name)
+	c.set("data-dir", dir)
+	c.set("cluster", c.or("initial-cluster-token", "etcd-cluster"))
+	if _, err := os.Stat(filepath.Join(dir, "member", "wal")); err == nil {
+		return fmt.Errorf("--data-dir %s holds data of etcd's, which can't be taken over as it is: start with an empty directory, and bring the keys over from a snapshot or with `etcdctl make-mirror`", dir)
+	}
+	return nil
+}
+
+func (c *etcdCommand) clientAddresses() error {
+	listen, err := etcdURLs("listen-client-urls", c.or("listen-client-urls", etcdClientURL))
+	if err != nil {
+		return err
+	}
+	first := listen[0]
+	if more := c.said["listen-client-http-urls"]; more != "" {
+		us, err := etcdURLs("listen-client-http-urls", more)
+		if err != nil {
+			return err
+		}
+		listen = append(listen, us...)
+	}
+	var addrs []string
+	for _, u := range listen {
+		if a := u.Scheme + "://" + u.Host; !slices.Contains(addrs, a) {
+			addrs = append(addrs, a)
+		}
+	}
+	c.set("listen", strings.Join(addrs, ","))
+	tell := []*url.URL{first}
+	if a := c.said["advertise-client-urls"]; a != "" {
+		if tell, err = etcdURLs("advertise-client-urls", a); err != nil {
+			return err
+		}
+	}
+	if len(tell) > 1 {
+		c.note("clients are told the first of --advertise-client-urls only, %s", tell[0])
+	}
+	c.set("advertise", tell[0].Scheme+"://"+c.reachable("advertise-client-urls", tell[0]))
+	return nil
+}
+
+// own is what this member's peers are told.
+func (c *etcdCommand) own() (*url.URL, error) {
+	listen, err := etcdURLs("listen-peer-urls", c.or("listen-peer-urls", etcdPeerURL))
+	if err != nil {
+		return nil, err
+	}
+	us := listen
+	if a := c.said["initial-advertise-peer-urls"]; a != "" {
+		if us, err = etcdURLs("initial-advertise-peer-urls", a); err != nil {
+			return nil, err
+		}
+	}
+	u := *us[0]
+	u.Host = c.reachable("initial-advertise-peer-urls", &u)
+	return &u, nil
+}
+
+func (c *etcdCommand) peerAddresses() error {
+	listen, err := etcdURLs("listen-peer-urls", c.or("listen-peer-urls", etcdPeerURL))
+	if err != nil {
+		return err
+	}
+	if len(listen) > 1 {
+		return fmt.Errorf("--listen-peer-urls %s: members are listened for at one address; 0.0.0.0 is all of this machine's", c.said["listen-peer-urls"])
+	}
+	own, err := c.own()
+	if err != nil {
+		return err
+	}
+	c.set("peer-listen", listen[0].Host)
+	c.set("peer-advertise", own.Host)
+	return nil
+}
+
+// way is how the member comes to its cluster. A list with this member alone is
+// the operator's word for a cluster of one; "existing" is one for never founding.
+func (c *etcdCommand) way() error {
+	own, err := c.own()
+	if err != nil {
+		return nil // told by peerAddresses
+	}
+	name := c.or("name", "default")
+	state := c.or("initial-cluster-state", "new")
+	if state != "new" && state != "existing" {
+		return fmt.Errorf("--initial-cluster-state %q: want new or existing", state)
+	}
+	list := c.or("initial-cluster", name+"="+own.String())
+	seeds, mine, err := initialCluster(list, name)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(mine, own.Host) {
+		return fmt.Errorf("--initial-cluster must have %s=%s in it, which is this member's --name and --initial-advertise-peer-urls", name, own)
+	}
+	seeds[name] = own.Host
+	var hosts []string
+	for _, n := range slices.Sorted(maps.Keys(seeds)) {
+		hosts = append(hosts, seeds[n])
+	}
+	switch {
+	case state == "existing":
+		c.set("join-only", "true")
+		c.set("seeds", strings.Join(hosts, ","))
+	case len(hosts) == 1:
+		c.set("single", "true")
+	default:
+		c.set("seeds", strings.Join(hosts, ","))
+	}
+	return nil
+}
+
+// initialCluster is one address of each member by name, and all those of own.
+func initialCluster(list, own string) (seeds map[string]string, mine []string, err error) {
+	seeds = map[string]string{}
+	for _, part := range strings.Split(list, ",") {
+		name, addr, ok := strings.Cut(strings.TrimSpace(part), "=")
+		if !ok || name == "" {
+			return nil, nil, fmt.Errorf("--initial-cluster %q: want NAME=http://HOST:PORT, and more after commas", list)
+		}
+		us, err := etcdURLs("initial-cluster", addr)
+		if err != nil {
+			return nil, nil, err
+		}
+		if _, ok := seeds[name]; !ok {
+			seeds[name] = us[0].Host
+		}
+		if name == own {
+			mine = append(mine, us[0].Host)
+		}
+	}
+	return seeds, mine, nil
+}
+
+// security is what the schemes of the URLs decide on, as in etcd.
+func (c *etcdCommand) security() error {
+	if c.on("auto-tls") && c.said["cert-file"] == "" {
+		c.set("auto-tls", "true")
+	}
+	ca := c.said["trusted-ca-file"]
+	switch secure := c.said["cert-file"] != "" || c.on("auto-tls"); {
+	case !secure && (ca != "" || c.on("client-cert-auth")):
+		c.note("clients speak plain text, since there is no --cert-file, and are not asked for certificates")
+	case ca != "":
+		c.set("tls-ca", ca)
+		c.set("tls-client-auth", "true")
+	case c.on("client-cert-auth"):
+		return errors.New("--client-cert-auth: name the authority that signs the clients' certificates with --trusted-ca-file")
+	}
+	return c.peerSecurity()
+}
+
+func (c *etcdCommand) peerSecurity() error {
+	listen, err := etcdURLs("listen-peer-urls", c.or("listen-peer-urls", etcdPeerURL))
+	if err != nil {
+		return nil // told by peerAddresses
+	}
+	cert, ca := c.said["peer-cert-file"], c.said["peer-trusted-ca-file"]
+	switch {
+	case c.on("peer-auto-tls") && cert == "":
+		return errors.New("--peer-auto-tls can't be had here: members prove to each other that they belong together by an authority in common; give --peer-cert-file, --peer-key-file and --peer-trusted-ca-file")
+	case listen[0].Scheme == "http":
+		if cert != "" {
+			c.note("members speak plain text, since --listen-peer-urls says http, and --peer-cert-file is not used")
+		}
+		return nil
+	case cert == "" || ca == "" || c.said["peer-key-file"] == "":
+		return errors.New("--listen-peer-urls says https: give --peer-cert-file, --peer-key-file and --peer-trusted-ca-file, the authority of the cluster's own that signed all members' certificates")
+	}
+	c.set("peer-tls-cert", cert)
+	c.set("peer-tls-key", c.said["peer-key-file"])
+	c.set("peer-tls-ca", ca)
+	return nil
+}
+
+func (c *etcdCommand) logging() error {
+	if l := c.said["log-level"]; l == "panic" || l == "fatal" || l == "dpanic" {
+		c.set("log-level", "error")
+	} else if l != "" {
+		c.set("log-level", l)
+	}
+	switch f := c.said["log-format"]; f {
+	case "", "console":
+	case "json":
+		c.set("log-format", "json")
+	default:
+		return fmt.Errorf("--log-format %q: want json or console", f)
+	}
+	return nil
+}

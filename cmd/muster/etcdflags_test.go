@@ -1,0 +1,273 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/musterhq/muster/internal/testcert"
+)
+
+// asServe is what serve would be told by etcd's flags.
+func asServe(t *testing.T, environ []string, args ...string) (*etcdCommand, *serveFlags, error) {
+	t.Helper()
+	c, err := parseEtcd(args, environ)
+	if err != nil {
+		return nil, nil, err
+	}
+	f := &serveFlags{}
+	set := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	f.register(set)
+	return c, f, c.apply(set)
+}
+
+func TestEtcdsDefaultsAreAClusterOfOne(t *testing.T) {
+	c, f, err := asServe(t, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !f.single || f.joinOnly || len(f.seeds) > 0 || f.name != "default" || f.dataDir != "default.etcd" || f.cluster != "etcd-cluster" ||
+		f.listen != "http://localhost:2379" || f.peerListen != "localhost:2380" || f.peerAdvertise != "localhost:2380" || len(c.idle)+len(c.notes) > 0 {
+		t.Errorf("%+v, %+v", f, c)
+	}
+}
+
+// Founding, joining and being alone are told apart by the list and the state.
+func TestInitialClusterIsTheSeeds(t *testing.T) {
+	one := []string{"-name=a", "--initial-advertise-peer-urls", "http://h1:2380", "--listen-peer-urls=http://0.0.0.0:2380"}
+	three := append(slices.Clip(one), "--initial-cluster", "c=http://h3:2380,b=http://h2:2380,a=http://h1:2380,b=http://h2:7001")
+	for name, tt := range map[string]struct {
+		args             []string
+		single, joinOnly bool
+		seeds            string
+	}{
+		"alone":                 {one, true, false, ""},
+		"alone in the list":     {append(slices.Clip(one), "--initial-cluster=a=http://h1:2380"), true, false, ""},
+		"three found":           {three, false, false, "h1:2380,h2:2380,h3:2380"},
+		"three, said to be new": {append(slices.Clip(three), "--initial-cluster-state", "new"), false, false, "h1:2380,h2:2380,h3:2380"},
+		"one joins":             {append(slices.Clip(three), "--initial-cluster-state", "existing"), false, true, "h1:2380,h2:2380,h3:2380"},
+		"one joins itself":      {append(slices.Clip(one), "--initial-cluster-state", "existing"), false, true, "h1:2380"},
+	} {
+		_, f, err := asServe(t, nil, tt.args...)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if f.single != tt.single || f.joinOnly != tt.joinOnly || strings.Join(f.seeds, ",") != tt.seeds || f.peerListen != "0.0.0.0:2380" || f.peerAdvertise != "h1:2380" {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+}
+
+func TestEtcdsFlagsBecomeOurs(t *testing.T) {
+	c, f, err := asServe(t, []string{"ETCD_NAME=n", "ETCD_HEARTBEAT_INTERVAL=50", "ETCD_PORT=tcp://1.2.3.4", "ETCD_ELECTION_TIMEOUT=9"},
+		"--listen-client-urls=https://10.0.0.1:2379,http://127.0.0.1:2379", "--listen-client-http-urls=http://127.0.0.1:2381", "--advertise-client-urls=https://a.example:2379,https://b.example:2379",
+		"--election-timeout=700", "--initial-cluster-token=t", "--log-level=panic", "--log-format=json",
+		"--cert-file=c", "--key-file=k", "--trusted-ca-file=ca", "--auto-tls", "--tls-min-version=TLS1.3", "--client-cert-allowed-hostname=x,y",
+		"--listen-peer-urls=https://127.0.0.1:2380", "--peer-cert-file=pc", "--peer-key-file=pk", "--peer-trusted-ca-file=pca", "--peer-client-cert-auth", "--peer-auto-tls",
+		"--snapshot-count=10000", "--pre-vote=true", "--experimental-warning-apply-duration=1s", "--force-new-cluster=false")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.name != "n" || f.dataDir != "n.etcd" || f.cluster != "t" || f.heartbeat != 50*time.Millisecond || f.election != 700*time.Millisecond ||
+		f.listen != "https://10.0.0.1:2379,http://127.0.0.1:2379,http://127.0.0.1:2381" || f.advertise != "https://a.example:2379" ||
+		f.logLevel != "error" || f.logFormat != "json" {
+		t.Errorf("%+v", f)
+	}
+	if f.tls.CertFile != "c" || f.tls.KeyFile != "k" || f.tls.CAFile != "ca" || !f.tls.ClientAuth || f.tls.Auto || f.tls.MinVersion != "TLS1.3" || len(f.tls.AllowedHostnames) != 2 ||
+		f.peerTLS.CertFile != "pc" || f.peerTLS.KeyFile != "pk" || f.peerTLS.CAFile != "pca" {
+		t.Errorf("%+v, %+v", f.tls, f.peerTLS)
+	}
+	if got := strings.Join(c.idle, " "); got != "--snapshot-count --pre-vote --peer-client-cert-auth --warning-apply-duration" {
+		t.Errorf("said to mean nothing: %s", got)
+	}
+	if notes := strings.Join(c.notes, "\n"); len(c.notes) != 2 || !strings.Contains(notes, "ETCD_PORT") || !strings.Contains(notes, "first of --advertise-client-urls") {
+		t.Errorf("%q", notes)
+	}
+}
+
+func TestEtcdsFlagsThatCantBeHad(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "member", "wal"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		want string
+		args []string
+	}{
+		{"-nonsense", []string{"--nonsense"}},
+		{"\"gateway\" is not a flag", []string{"gateway", "start"}},
+		{"--discovery can't be had", []string{"--discovery=http://d"}},
+		{"recover force-new", []string{"--force-new-cluster"}},
+		{"an authority in common", []string{"--peer-auto-tls", "--listen-peer-urls=https://127.0.0.1:1"}},
+		{"--peer-trusted-ca-file", []string{"--listen-peer-urls=https://127.0.0.1:1", "--peer-cert-file=c", "--peer-key-file=k"}},
+		{"--trusted-ca-file", []string{"--cert-file=c", "--key-file=k", "--client-cert-auth"}},
+		{"at one address", []string{"--listen-peer-urls=http://127.0.0.1:1,http://127.0.0.1:2"}},
+		{"unix sockets", []string{"--listen-client-urls=unix://localhost:1"}},
+		{"want http://HOST:PORT", []string{"--listen-client-urls=localhost:2379"}},
+		{"must have b=http://localhost:2380 in it", []string{"--name=b", "--initial-cluster=a=http://localhost:2380"}},
+		{"want new or existing", []string{"--initial-cluster-state=old"}},
+		{"holds data of etcd's", []string{"--data-dir", dir}},
+		{"--heartbeat-interval \"often\"", []string{"--heartbeat-interval=often"}},
+		{"no such file", []string{"--config-file", filepath.Join(dir, "nowhere.yml")}},
+	} {
+		if _, _, err := asServe(t, nil, tt.args...); err == nil || !strings.Contains(err.Error(), tt.want) || codeOf(err) != exitUsage {
+			t.Errorf("%s: %v, want %q", tt.args, err, tt.want)
+		}
+	}
+	// Both faults at once.
+	if _, _, err := asServe(t, nil, "--discovery=d", "--initial-cluster-state=old"); err == nil || strings.Count(err.Error(), "\n") != 1 {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestEtcdsConfigurationFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "etcd.conf.yml")
+	if err := os.WriteFile(file, []byte(`
+name: 'a'
+data-dir:
+heartbeat-interval: 200
+election-timeout: 2000
+initial-cluster: a=http://localhost:2380,b=http://localhost:2480
+log-outputs: [stderr]
+client-transport-security:
+  cert-file: c
+  key-file: k
+  client-cert-auth: true
+  trusted-ca-file: ca
+  allowed-hostname: [x]
+peer-transport-security:
+  client-cert-auth: true
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, environ := range [][]string{{"ETCD_CONFIG_FILE=" + file, "ETCD_NAME=b"}, nil} {
+		args := []string{"--name=c"} // the file takes the place of all else
+		if environ == nil {
+			args = append(args, "--config-file", file)
+		}
+		c, f, err := asServe(t, environ, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.name != "a" || f.dataDir != "a.etcd" || f.heartbeat != 200*time.Millisecond || len(f.seeds) != 2 || !f.tls.ClientAuth || f.tls.CertFile != "c" || len(f.tls.AllowedHostnames) != 1 ||
+			strings.Join(c.idle, " ") != "--peer-client-cert-auth --log-outputs" {
+			t.Errorf("%+v, %s", f, c.idle)
+		}
+	}
+	if err := os.WriteFile(file, []byte("nmae: a\nclient-transport-security: {cert: c}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := asServe(t, nil, "--config-file", file); err == nil || !strings.Contains(err.Error(), `:1: "nmae"`) || !strings.Contains(err.Error(), `:2: "cert"`) {
+		t.Errorf("%v", err)
+	}
+}
+
+// startEtcd runs `serve --etcd-flags`.
+func startEtcd(t *testing.T, args ...string) *serving {
+	t.Helper()
+	s := &serving{t: t, signals: make(chan struct{}, 2), exited: make(chan struct{})}
+	a := &app{in: strings.NewReader(""), out: &bytes.Buffer{}, err: &s.stderr, signals: s.signals}
+	go func() {
+		defer close(s.exited)
+		s.code = a.run(append([]string{"serve", "--etcd-flags"}, args...))
+	}()
+	t.Cleanup(func() {
+		s.signals <- struct{}{}
+		s.wait()
+	})
+	return s
+}
+
+// What a manifest for three members of etcd with TLS says starts a cluster, and
+// starts it again; a fourth joins.
+func TestClusterByEtcdsFlags(t *testing.T) {
+	dir, ca, peers := t.TempDir(), testcert.New(t, "ca"), testcert.New(t, "peers")
+	const members = 4
+	var client, peer [members]string
+	var list []string
+	for i := range members {
+		client[i], peer[i] = nobody(t), nobody(t)
+		list = append(list, fmt.Sprintf("m%d=https://%s", i, peer[i]))
+	}
+	start := func(i int, more ...string) *serving {
+		own, pair := ca.Issue("own", -time.Hour, time.Hour), peers.Issue("peer", -time.Hour, time.Hour)
+		return startEtcd(t, append([]string{
+			"--name", fmt.Sprint("m", i), "--data-dir", filepath.Join(dir, fmt.Sprint(i)),
+			"--listen-client-urls", "https://" + client[i], "--advertise-client-urls=https://" + client[i],
+			"--listen-peer-urls=https://" + peer[i], "--initial-advertise-peer-urls=https://" + peer[i],
+			"--cert-file", own.Cert, "--key-file", own.Key, "--trusted-ca-file", ca.File, "--client-cert-auth=true",
+			"--peer-cert-file", pair.Cert, "--peer-key-file", pair.Key, "--peer-trusted-ca-file", peers.File, "--peer-client-cert-auth",
+			"--snapshot-count=10000", "--initial-cluster-token=t",
+		}, more...)...)
+	}
+	founders := "--initial-cluster=" + strings.Join(list[:3], ",")
+	first := start(0, founders)
+	start(1, founders)
+	start(2, founders)
+	app := ca.Issue("app", -time.Hour, time.Hour)
+	ask := func(i int, args ...string) []string {
+		return append(args, "--endpoint", client[i], "--cacert", ca.File, "--cert", app.Cert, "--key", app.Key)
+	}
+	eventually(t, "written", ask(0, "put", "a", "b")...)
+	first.signals <- struct{}{}
+	if code := first.wait(); code != exitOK || !strings.Contains(first.stderr.String(), "mean nothing here: --snapshot-count") {
+		t.Fatalf("exit %d, %s", code, first.stderr.String())
+	}
+	start(0, founders)
+	eventually(t, "b", ask(0, "get", "a")...)
+	start(3, "--initial-cluster="+strings.Join(list, ","), "--initial-cluster-state=existing")
+	eventually(t, "b", ask(3, "get", "a")...)
+}
+
+// The table is shown in the documentation as it is in the code.
+func TestEtcdFlagsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/etcd-compatibility.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "| etcd | `muster serve` |\n|---|---|\n"
+	var idle []string
+	for _, f := range etcdFlags {
+		switch {
+		case f.kind == pointless && f.note != "":
+			idle = append(idle, fmt.Sprintf("`--%s` (%s)", f.name, f.note))
+		case f.kind == pointless:
+			idle = append(idle, "`--"+f.name+"`")
+		default:
+			want += fmt.Sprintf("| `--%s` | %s |\n", f.name, f.becomes())
+		}
+	}
+	want += "\nThese mean nothing here, are accepted, and named in one line of the log: " + strings.Join(idle, ", ") + ".\n"
+	if !strings.Contains(string(page), want) {
+		t.Errorf("the section Flags of docs/etcd-compatibility.md doesn't hold this:\n%s", want)
+	}
+}
+
+func TestEtcdHelpAndVersion(t *testing.T) {
+	if code, out, _ := runMuster(nil, "serve", "--etcd-flags", "-h"); code != exitOK || !strings.Contains(out, "--initial-cluster-state") {
+		t.Errorf("help: exit %d, %s", code, out)
+	}
+	if code, out, _ := runMuster(nil, "serve", "--etcd-flags", "--version"); code != exitOK || !strings.HasPrefix(out, "etcd Version: 3.7.3-muster.") {
+		t.Errorf("version: exit %d, %s", code, out)
+	}
+	if code, _, stderr := runMuster([]string{"MUSTER_ETCD_FLAGS=true"}, "serve", "--single"); code != exitUsage || !strings.Contains(stderr, "command line") {
+		t.Errorf("by the environment: exit %d, %s", code, stderr)
+	}
+}
+
+func TestProgramNamedEtcd(t *testing.T) {
+	cmd := exec.Command("sh", "../../contrib/etcd/etcd", "--name", "a b")
+	cmd.Env = append(os.Environ(), "MUSTER=echo")
+	if out, err := cmd.CombinedOutput(); err != nil || string(out) != "serve --etcd-flags --name a b\n" {
+		t.Errorf("%s, %v", out, err)
+	}
+}
