@@ -25,6 +25,11 @@ type Config struct {
 	Advertise string
 	// TLS is what the client port speaks. Default: plain text.
 	TLS TLS
+	// GRPC are the settings of gRPC on the client port.
+	GRPC GRPC
+	// ListenMetrics, as Listen, is where /metrics, /health, /livez and /readyz are
+	// served besides, and nothing else. Default: nowhere.
+	ListenMetrics string
 
 	// RequestTimeout bounds client requests that come without a deadline.
 	// Default: 5 s and two election timeouts, as in etcd.
@@ -67,6 +72,9 @@ func (c Config) validate() error {
 	}
 	es, err := c.entrances()
 	if err != nil {
+		return err
+	}
+	if _, err := c.metricsEntrances(); err != nil {
 		return err
 	}
 	host, _, _ := net.SplitHostPort(es[0].addr)

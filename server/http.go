@@ -2,17 +2,43 @@ package server
 
 import (
 	"encoding/json"
+	"log/slog"
+	"net"
 	"net/http"
+	"time"
 )
 
-// routes is everything that is served over HTTP/1.
-func (s *Server) routes() http.Handler {
+// newHTTP is a server that doesn't run yet.
+func (s *Server) newHTTP(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// probeRoutes is what monitoring asks for.
+func (s *Server) probeRoutes(metrics http.Handler) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", s.serveHealth)
 	s.probes(mux, "/livez", s.liveChecks())
 	s.probes(mux, "/readyz", s.readyChecks())
+	mux.Handle("GET /metrics", metrics)
+	return mux
+}
+
+// serveMetrics serves them on listeners of their own, too.
+func (s *Server) serveMetrics(ls []net.Listener) {
+	for _, l := range ls {
+		s.group.Go(func() { s.ended("metrics", s.probing.Serve(l)) })
+		s.log.Info("serving metrics", "addr", l.Addr().String())
+	}
+}
+
+// routes is everything that is served over HTTP/1.
+func (s *Server) routes(metrics http.Handler) http.Handler {
+	mux := s.probeRoutes(metrics)
 	mux.HandleFunc("GET /version", s.serveVersion)
-	mux.Handle("GET /metrics", s.metrics())
 
 	mux.HandleFunc("GET /v1/status", s.serveStatus)
 	mux.HandleFunc("GET /v1/why", s.serveWhy)

@@ -20,16 +20,27 @@ type entrance struct {
 // entrances are the addresses in Listen. One that says http:// is plain text
 // even if there is TLS; one that says https:// wants it.
 func (c Config) entrances() ([]entrance, error) {
+	return c.entrancesIn("address to listen on for clients (--listen)", c.Listen)
+}
+
+func (c Config) metricsEntrances() ([]entrance, error) {
+	if c.ListenMetrics == "" {
+		return nil, nil
+	}
+	return c.entrancesIn("address to listen on for metrics (--listen-metrics)", c.ListenMetrics)
+}
+
+func (c Config) entrancesIn(what, list string) ([]entrance, error) {
 	var out []entrance
-	for _, a := range strings.Split(c.Listen, ",") {
+	for _, a := range strings.Split(list, ",") {
 		a = strings.TrimSpace(a)
 		addr, plain := strings.CutPrefix(a, "http://")
 		addr, secure := strings.CutPrefix(addr, "https://")
 		if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
-			return nil, fmt.Errorf("%w: address to listen on for clients (--listen) %q is not host:port", muster.ErrConfig, a)
+			return nil, fmt.Errorf("%w: %s %q is not host:port", muster.ErrConfig, what, a)
 		}
 		if secure && !c.TLS.on() {
-			return nil, fmt.Errorf("%w: --listen %s: there is no certificate to speak TLS with; give --tls-cert and --tls-key, or --auto-tls", muster.ErrConfig, a)
+			return nil, fmt.Errorf("%w: %s %s: there is no certificate to speak TLS with; give --tls-cert and --tls-key, or --auto-tls", muster.ErrConfig, what, a)
 		}
 		out = append(out, entrance{addr, !plain && c.TLS.on()})
 	}
@@ -59,17 +70,36 @@ func (c Config) advertised(ls []net.Listener) string {
 	return a
 }
 
+// ports are what is listened on.
+type ports struct{ clients, metrics []net.Listener }
+
 // listen opens every entrance, or none.
-func (c Config) listen() ([]net.Listener, error) {
+func (c Config) listen() (p ports, err error) {
 	es, err := c.entrances()
 	if err != nil {
-		return nil, err
+		return p, err
 	}
+	ms, err := c.metricsEntrances()
+	if err != nil {
+		return p, err
+	}
+	if p.clients, err = listenOn(es, "clients", "--listen"); err != nil {
+		return p, err
+	}
+	if p.metrics, err = listenOn(ms, "metrics", "--listen-metrics"); err != nil {
+		return p, errors.Join(err, closeAll(p.clients))
+	}
+	return p, nil
+}
+
+func (p ports) close() error { return errors.Join(closeAll(p.clients), closeAll(p.metrics)) }
+
+func listenOn(es []entrance, whom, flag string) ([]net.Listener, error) {
 	var ls []net.Listener
 	for _, e := range es {
 		l, err := net.Listen("tcp", e.addr)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("listen for clients on %s: %w (choose another with --listen)", e.addr, err), closeAll(ls))
+			return nil, errors.Join(fmt.Errorf("listen for %s on %s: %w (choose another with %s)", whom, e.addr, err, flag), closeAll(ls))
 		}
 		ls = append(ls, l)
 	}
@@ -86,11 +116,15 @@ func closeAll(ls []net.Listener) error {
 
 // secure puts TLS on those listeners that are to have it, after making a
 // certificate if there is to be one. The node must have its data directory.
-func (c *Config) secure(ls []net.Listener, advertise string) error {
+func (c *Config) secure(p ports, advertise string) error {
 	if !c.TLS.on() {
 		return nil
 	}
 	es, err := c.entrances()
+	if err != nil {
+		return err
+	}
+	ms, err := c.metricsEntrances()
 	if err != nil {
 		return err
 	}
@@ -104,7 +138,12 @@ func (c *Config) secure(ls []net.Listener, advertise string) error {
 	cfg := own.server()
 	for i, e := range es {
 		if e.secure {
-			ls[i] = secured{ls[i], cfg}
+			p.clients[i] = secured{p.clients[i], cfg}
+		}
+	}
+	for i, e := range ms {
+		if e.secure {
+			p.metrics[i] = secured{p.metrics[i], cfg}
 		}
 	}
 	c.TLS = own

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
 
 	"github.com/musterhq/muster"
 	"github.com/musterhq/muster/cluster"
@@ -57,7 +58,11 @@ type Server struct {
 	events    *recorder
 	port      *splitter
 	grpc      *grpc.Server
+	health    *health.Server
+	serving   context.Context // ends with the port
+	unserve   context.CancelFunc
 	http      *http.Server
+	probing   *http.Server // on ListenMetrics
 	advertise string
 
 	leaving atomic.Bool // Stop has begun: not ready any more
@@ -80,23 +85,24 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 			return nil, fmt.Errorf("%w: TLS for clients: %w", muster.ErrConfig, err)
 		}
 	}
-	ls, err := cfg.listen()
+	p, err := cfg.listen()
 	if err != nil {
 		return nil, err
 	}
-	advertise := cfg.advertised(ls)
+	advertise := cfg.advertised(p.clients)
 	store := kv.New(kv.Options{CacheBytes: cfg.CacheBytes, Logger: cfg.Node.Logger, Fatal: cfg.Fatal})
 	rec := &recorder{}
 	node, err := muster.Start(ctx, nodeConfig(cfg, advertise, rec), store)
 	if err != nil {
-		return nil, errors.Join(err, closeAll(ls))
+		return nil, errors.Join(err, p.close())
 	}
-	if err := cfg.secure(ls, advertise); err != nil {
-		return nil, errors.Join(err, closeAll(ls), node.Close())
+	if err := cfg.secure(p, advertise); err != nil {
+		return nil, errors.Join(err, p.close(), node.Close())
 	}
 	s := newServer(cfg, node, store, store.Size, rec)
 	s.advertise = advertise
-	s.serve(ls...)
+	s.serveMetrics(p.metrics)
+	s.serve(p.clients...)
 	return s, nil
 }
 
@@ -120,6 +126,7 @@ func newServer(cfg Config, node member, store etcdapi.Store, size func() (int64,
 		cfg: cfg, log: cfg.Node.Logger, node: node, store: store, size: size,
 		events: rec, done: make(chan struct{}),
 	}
+	s.serving, s.unserve = context.WithCancel(context.Background())
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -127,13 +134,10 @@ func newServer(cfg Config, node member, store etcdapi.Store, size func() (int64,
 		Proposer: node, Membership: node, Store: store, Size: size, Faults: faults(),
 		Version: EtcdVersion, RequestTimeout: cfg.RequestTimeout,
 	})
-	s.grpc = grpc.NewServer(append(api.Options(), grpc.Creds(newHandshaken()))...)
-	api.Register(s.grpc)
-	s.http = &http.Server{
-		Handler:           s.routes(),
-		ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-	}
+	s.grpc = s.newGRPC(api)
+	metrics := s.metrics()
+	s.http = s.newHTTP(s.routes(metrics))
+	s.probing = s.newHTTP(s.probeRoutes(metrics))
 	return s
 }
 
@@ -151,6 +155,7 @@ func (s *Server) serve(ls ...net.Listener) {
 	s.port = split(newComplaints(s.log), ls...)
 	s.group.Go(func() { s.ended("gRPC", s.grpc.Serve(s.port.http2)) })
 	s.group.Go(func() { s.ended("HTTP", s.http.Serve(s.port.http1)) })
+	s.group.Go(func() { s.tellHealth(s.serving) })
 	for _, l := range ls {
 		_, secure := l.(secured)
 		s.log.Info("serving clients", "addr", l.Addr().String(), "tls", secure)
@@ -184,6 +189,7 @@ const drainTime = time.Second
 // drain takes no new requests, waits for those in flight until ctx ends, and
 // closes the port.
 func (s *Server) drain(ctx context.Context) {
+	s.health.Shutdown()
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
@@ -203,9 +209,11 @@ func (s *Server) drain(ctx context.Context) {
 // closePort stops serving clients at once. It is idempotent.
 func (s *Server) closePort() {
 	s.once.Do(func() {
+		s.unserve()
 		_ = s.port.Close() // nothing is lost with a listener
 		s.grpc.Stop()
 		_ = s.http.Close()
+		_ = s.probing.Close()
 	})
 }
 

@@ -261,7 +261,7 @@ func TestMembersAskEachOtherOverTLS(t *testing.T) {
 		t.Fatalf("%+v", st)
 	}
 	for _, m := range st.Members {
-		if m.Err != "" || m.Applied == 0 {
+		if m.Err != "" || m.Term == 0 {
 			t.Errorf("%s: %s", m.Name, m.Err)
 		}
 	}

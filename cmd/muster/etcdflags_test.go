@@ -82,9 +82,9 @@ func TestEtcdsFlagsBecomeOurs(t *testing.T) {
 		f.logLevel != "error" || f.logFormat != "json" {
 		t.Errorf("%+v", f)
 	}
-	if f.tls.CertFile != "c" || f.tls.KeyFile != "k" || f.tls.CAFile != "ca" || !f.tls.ClientAuth || f.tls.Auto || f.tls.MinVersion != "TLS1.3" || len(f.tls.AllowedHostnames) != 2 ||
+	if f.port.TLS.CertFile != "c" || f.port.TLS.KeyFile != "k" || f.port.TLS.CAFile != "ca" || !f.port.TLS.ClientAuth || f.port.TLS.Auto || f.port.TLS.MinVersion != "TLS1.3" || len(f.port.TLS.AllowedHostnames) != 2 ||
 		f.peerTLS.CertFile != "pc" || f.peerTLS.KeyFile != "pk" || f.peerTLS.CAFile != "pca" {
-		t.Errorf("%+v, %+v", f.tls, f.peerTLS)
+		t.Errorf("%+v, %+v", f.port.TLS, f.peerTLS)
 	}
 	if got := strings.Join(c.idle, " "); got != "--snapshot-count --pre-vote --peer-client-cert-auth --warning-apply-duration" {
 		t.Errorf("said to mean nothing: %s", got)
@@ -158,7 +158,7 @@ peer-transport-security:
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f.name != "a" || f.dataDir != "a.etcd" || f.heartbeat != 200*time.Millisecond || len(f.seeds) != 2 || !f.tls.ClientAuth || f.tls.CertFile != "c" || len(f.tls.AllowedHostnames) != 1 ||
+		if f.name != "a" || f.dataDir != "a.etcd" || f.heartbeat != 200*time.Millisecond || len(f.seeds) != 2 || !f.port.TLS.ClientAuth || f.port.TLS.CertFile != "c" || len(f.port.TLS.AllowedHostnames) != 1 ||
 			strings.Join(c.idle, " ") != "--peer-client-cert-auth --log-outputs" {
 			t.Errorf("%+v, %s", f, c.idle)
 		}

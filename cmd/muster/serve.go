@@ -43,7 +43,7 @@ type serveFlags struct {
 	logLevel, logFormat          string
 	config                       string
 	peerTLS                      muster.PeerTLS
-	tls                          server.TLS
+	port                         server.Config // the client port's part
 	joinTokenFile                string
 	etcdFlags                    bool
 }
@@ -72,7 +72,8 @@ func (f *serveFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.peerTLS.CertFile, "peer-tls-cert", "", "certificate (PEM) that this member shows to others; with it members speak TLS")
 	set.StringVar(&f.peerTLS.KeyFile, "peer-tls-key", "", "key (PEM) of --peer-tls-cert")
 	set.StringVar(&f.peerTLS.CAFile, "peer-tls-ca", "", "certificate (PEM) of the authority that signs the members' certificates, and nothing else")
-	registerTLS(set, &f.tls)
+	registerTLS(set, &f.port.TLS)
+	registerPort(set, &f.port)
 	set.StringVar(&f.joinTokenFile, "join-token-file", "", "file with the token that all nodes of the cluster must have; of several lines the first is shown, and each is taken")
 	set.BoolVar(&f.etcdFlags, "etcd-flags", false, "all other flags are etcd's, and so are variables ETCD_...: for what was written to start etcd")
 	set.StringVar(&f.config, "config", "", "YAML file whose keys are these flags, without the dashes in front")
@@ -105,7 +106,7 @@ func (f *serveFlags) serverConfig(log *slog.Logger) (server.Config, error) {
 	return server.Config{
 		Listen:    f.listen,
 		Advertise: f.advertise,
-		TLS:       f.tls,
+		TLS:       f.port.TLS, GRPC: f.port.GRPC, ListenMetrics: f.port.ListenMetrics,
 		Node: muster.Config{
 			Name: f.name, DataDir: f.dataDir, PinFile: f.pinFile, Cluster: f.cluster, Zone: f.zone,
 			PeerListen: f.peerListen, PeerAdvertise: f.peerAdvertise,
