@@ -13,6 +13,9 @@ func FuzzMembership(f *testing.F) {
 	m.Put(Member{ID: 1, Incarnation: Incarnation{2}, Name: "a", PeerAddr: "a:1", Role: Voter})
 	m.Put(Member{ID: 2, Name: "b", Role: Learner})
 	m.Remove(2, 7)
+	m.Announce(Announced{ID: 3, PeerURLs: []string{"http://c:1"}, Learner: true, Index: 6, At: 1})
+	m.Admit(Member{ID: 4, Name: "d", PeerAddr: "C:1"})
+	m.Announce(Announced{ID: 5, PeerURLs: []string{"http://e:1", "https://e:2"}})
 	m.Record(Outcome{Request: "r", Index: 7})
 	b, err := json.Marshal(m)
 	if err != nil {

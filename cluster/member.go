@@ -64,6 +64,39 @@ type Member struct {
 	// Replaces is the voter of the same name whose disk this member comes
 	// instead of, until that one is out; 0: none.
 	Replaces NodeID `json:"replaces,omitempty"`
+
+	// Alias is the ID under which the member was announced, see [Announced]; 0: it
+	// wasn't. Clients of the etcd API know it by that one.
+	Alias NodeID `json:"alias,omitempty"`
+	// Wanted is the role that somebody asked for by name. A Learner is not
+	// promoted until somebody does; of a Voter nothing is left to ask for, and
+	// when it votes the policy says. 0: nobody said anything.
+	Wanted Role `json:"wanted,omitempty"`
+	// MovesTo is the peer address that it will have when it comes back, as
+	// somebody said; "": nobody did. The member itself has the last word.
+	MovesTo string `json:"moves_to,omitempty"`
+}
+
+// KnownAs is the ID by which clients of the etcd API know the member.
+func (m Member) KnownAs() NodeID {
+	if m.Alias != 0 {
+		return m.Alias
+	}
+	return m.ID
+}
+
+// Awaits says that the member is a learner which is to be promoted by name: it
+// was announced as one, or nobody has said that it should vote.
+func (m Member) Awaits() bool { return m.Role == Learner && m.Wanted != Voter }
+
+// Renewed is m with what a member tells of itself taken from told: its name,
+// addresses and zone. The rest is the cluster's to say.
+func (m Member) Renewed(told Member) Member {
+	m.Name, m.PeerAddr, m.ClientAddr, m.Zone = told.Name, told.PeerAddr, told.ClientAddr, told.Zone
+	if sameAddr(m.MovesTo, m.PeerAddr) {
+		m.MovesTo = ""
+	}
+	return m
 }
 
 // URL is an address as a URL: http, unless it says otherwise.
@@ -108,6 +141,8 @@ type Membership struct {
 	Leaving  []Member    `json:"leaving,omitempty"`  // removed, but still counted by the joint configuration in force
 	Outcomes []Outcome   `json:"outcomes,omitempty"` // oldest first, at most MaxOutcomes
 	Policy   Policy      `json:"policy,omitzero"`    // as far as it was set
+
+	Announced []Announced `json:"announced,omitempty"` // members that are to come; sorted by ID, no duplicates
 }
 
 // Clone returns a copy that shares nothing with m.
@@ -117,6 +152,10 @@ func (m Membership) Clone() Membership {
 	m.Leaving = slices.Clone(m.Leaving)
 	m.Outcomes = slices.Clone(m.Outcomes)
 	m.Policy.LeaderZones = slices.Clone(m.Policy.LeaderZones)
+	m.Announced = slices.Clone(m.Announced)
+	for i := range m.Announced {
+		m.Announced[i].PeerURLs = slices.Clone(m.Announced[i].PeerURLs)
+	}
 	return m
 }
 
@@ -166,7 +205,8 @@ func (m *Membership) Remove(id NodeID, index uint64) {
 }
 
 // Reform leaves one member, as its only voter, in a cluster that was re-formed
-// at index: all others have tombstones, and none of them is waited for.
+// at index: all others have tombstones, and none of them is waited for, nor who
+// was announced to those before.
 func (m *Membership) Reform(only Member, generation, index uint64) {
 	for _, mem := range m.Clone().Members {
 		if mem.ID != only.ID {
@@ -174,8 +214,11 @@ func (m *Membership) Reform(only Member, generation, index uint64) {
 		}
 	}
 	only.Role, only.Replaces = Voter, 0
+	if only.Wanted == Learner {
+		only.Wanted = Voter
+	}
 	m.Put(only)
-	m.Leaving, m.Generation, m.ReformedBy = nil, generation, only.ID
+	m.Leaving, m.Announced, m.Generation, m.ReformedBy = nil, nil, generation, only.ID
 }
 
 // Tombstone says whether the identity was removed, and when.

@@ -22,12 +22,15 @@ type Status struct {
 	Members   []MemberStatus `json:"members"` // sorted by ID
 	Pending   int            `json:"pending"` // proposals waiting at this member
 	Policy    Policy         `json:"policy"`  // as far as it was set while the cluster ran
+
+	Announced []Announced `json:"announced,omitempty"` // members that are to come; sorted by ID
 }
 
 // Glance is the part of a [Status] that goes with every answer to a client.
 type Glance struct {
 	ClusterID ClusterID
 	Self      NodeID
+	Alias     NodeID // of Self, see [Member]; 0: none
 	Leader    NodeID // 0: none known
 	Term      uint64
 }
@@ -43,6 +46,25 @@ type MemberStatus struct {
 	Progress  string `json:"progress,omitempty"`       // leader only: probe, replicate or snapshot
 	Sent      int64  `json:"snapshot_sent,omitempty"`  // bytes, while a snapshot is sent to it
 	Total     int64  `json:"snapshot_total,omitempty"` // bytes
+}
+
+// Known finds a member's line by its ID or by its alias.
+func (s *Status) Known(id NodeID) (MemberStatus, bool) {
+	if m, ok := s.Member(id); ok {
+		return m, true
+	}
+	for _, m := range s.Members {
+		if m.Alias == id && id != 0 {
+			return m, true
+		}
+	}
+	return MemberStatus{}, false
+}
+
+// Announcement finds a member that is to come by its ID.
+func (s *Status) Announcement(id NodeID) (Announced, bool) {
+	m := Membership{Announced: s.Announced}
+	return m.Announcement(id)
 }
 
 // Member finds a member's line by ID.

@@ -125,6 +125,37 @@ func (MemberRemoved) Kind() string { return "member_removed" }
 // Text implements [Event].
 func (e MemberRemoved) Text() string { return nameOr(e.Name, e.ID) + " was removed" }
 
+// MemberAnnounced: a member is said to come.
+type MemberAnnounced struct {
+	cluster.Announced
+}
+
+// Kind implements [Event].
+func (MemberAnnounced) Kind() string { return "member_announced" }
+
+// Text implements [Event].
+func (e MemberAnnounced) Text() string {
+	role := "member"
+	if e.Learner {
+		role = "learner"
+	}
+	return fmt.Sprintf("a %s was announced at %s (%s)", role, strings.Join(e.Addrs(), " or "), e.ID)
+}
+
+// AnnouncementWithdrawn: it is not to come any more.
+type AnnouncementWithdrawn struct {
+	cluster.Announced
+	Withdrawn uint64 `json:"withdrawn"` // log index
+}
+
+// Kind implements [Event].
+func (AnnouncementWithdrawn) Kind() string { return "announcement_withdrawn" }
+
+// Text implements [Event].
+func (e AnnouncementWithdrawn) Text() string {
+	return fmt.Sprintf("the member that was announced at %s (%s) is not to come any more", strings.Join(e.Addrs(), " or "), e.ID)
+}
+
 // PolicyChanged: the cluster aims at something else than before.
 type PolicyChanged struct {
 	Settings map[string]string `json:"settings"` // by cluster.Policy's keys; empty: back to the default

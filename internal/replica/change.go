@@ -108,6 +108,7 @@ func (r *Replica) complete(c wire.Change) (wire.Change, *wire.ChangeReply) {
 		reply := outcomeReply(o)
 		return c, &reply
 	}
+	c = r.resolve(c)
 	if len(c.Steps) == 1 {
 		switch s := c.Steps[0]; s.Op {
 		case wire.OpAdd:
@@ -124,6 +125,15 @@ func (r *Replica) complete(c wire.Change) (wire.Change, *wire.ChangeReply) {
 				c = r.planned(demoteFirst(plan), c.Why)
 			} else {
 				c.Steps = steps(plan)
+			}
+		case wire.OpVote:
+			var refused *wire.ChangeReply
+			if c, refused = r.letVote(c, s.Member.ID); refused != nil {
+				return c, refused
+			}
+		case wire.OpAnnounce, wire.OpWithdraw, wire.OpReaddress:
+			if code, why := checkAnnounced(&r.membership, s); why != "" {
+				return c, &wire.ChangeReply{Status: wire.ChangeRefused, Index: r.applied, Code: code, Reason: why}
 			}
 		case wire.OpStandDown:
 			plan, why := roster.PlanStandDown(r.atTurn(), r.policy(), s.Member.ID)

@@ -87,14 +87,16 @@ func (r *Replica) applyStep(index uint64, s wire.Step) {
 	have, _ := m.Member(s.Member.ID)
 	switch s.Op {
 	case wire.OpAdd:
-		s.Member.Role = cluster.Learner
-		m.Put(s.Member)
+		s.Member = m.Admit(s.Member)
 		if r.termStart > 0 {
 			r.peers.added[s.Member.ID] = r.tick
 		}
 		r.event(event.MemberAdded{Member: s.Member, Index: index})
 	case wire.OpPromote:
 		have.Role = cluster.Voter
+		if have.Wanted == cluster.Learner {
+			have.Wanted = cluster.Voter // somebody asked for it by name
+		}
 		m.Put(have)
 		r.event(event.Promoted{ID: have.ID, Name: have.Name, Index: index})
 	case wire.OpDemote:
@@ -111,8 +113,9 @@ func (r *Replica) applyStep(index uint64, s wire.Step) {
 		}
 		r.event(event.MemberRemoved{ID: have.ID, Name: have.Name, Index: index})
 	case wire.OpUpdate:
-		s.Member.Role, s.Member.Incarnation, s.Member.Replaces = have.Role, have.Incarnation, have.Replaces
-		m.Put(s.Member)
+		m.Put(have.Renewed(s.Member))
+	default:
+		r.applyAnnounced(index, s)
 	}
 }
 
@@ -164,6 +167,10 @@ func leavesVoter(m *cluster.Membership, c wire.Change) bool {
 
 func checkStep(m *cluster.Membership, s wire.Step) string {
 	id := s.Member.ID
+	if aboutAnnounced(s.Op) {
+		_, why := checkAnnounced(m, s)
+		return why
+	}
 	if t, ok := m.Tombstone(id); ok {
 		return fmt.Sprintf("member %s (%s) was removed at index %d: an identity is never used again", id, t.Name, t.Index)
 	}

@@ -219,8 +219,7 @@ func (r *Replica) announce() {
 	if len(r.membership.Members) == 0 {
 		have, ok = r.cfg.Admitted, r.cfg.Admitted.ID == r.cfg.Self.ID
 	}
-	want := r.cfg.Self
-	want.Role, want.Incarnation, want.Replaces = have.Role, have.Incarnation, have.Replaces
+	want := have.Renewed(r.cfg.Self)
 	if !ok || have == want {
 		return
 	}

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"slices"
 	"strings"
 
 	"go.etcd.io/raft/v3"
@@ -15,7 +16,7 @@ import (
 func (r *Replica) Status() cluster.Status {
 	self := r.cfg.Self
 	if m, ok := r.membership.Member(self.ID); ok {
-		self.Role = m.Role
+		self.Role, self.Alias, self.Wanted = m.Role, m.Alias, m.Wanted
 	}
 	s := cluster.Status{
 		Self: self, Cluster: r.membership.Cluster, ClusterID: r.membership.ID,
@@ -23,7 +24,7 @@ func (r *Replica) Status() cluster.Status {
 		State:     stateName(r.basic.RaftState),
 		Committed: r.basic.GetCommit(), Applied: r.applied,
 		First: r.storage.log.FirstIndex(), Last: r.last,
-		Joint: r.joint(), Pending: len(r.proposals.waiting), Policy: r.membership.Policy,
+		Joint: r.joint(), Pending: len(r.proposals.waiting), Policy: r.membership.Policy, Announced: slices.Clone(r.membership.Announced),
 	}
 	leads := r.termStart > 0
 	progress := r.progress()
@@ -62,4 +63,6 @@ func (r *Replica) Leader() (cluster.NodeID, uint64) {
 
 // Why is who waits to be let in, what the roster holds back, and for which
 // reason; empty unless this member leads.
-func (r *Replica) Why() []event.Reason { return append(r.whyJoinsWait(), r.detailed(r.peers.why)...) }
+func (r *Replica) Why() []event.Reason {
+	return slices.Concat(r.whyJoinsWait(), r.whyAnnounced(), r.detailed(r.peers.why))
+}

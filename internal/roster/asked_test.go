@@ -77,6 +77,42 @@ func TestStandDownIsSafe(t *testing.T) {
 	}
 }
 
+// TestPromoteIsSafe: one whose promotion is asked for is promoted as the planner
+// would have done it, or goes on standby, or it is said why not.
+func TestPromoteIsSafe(t *testing.T) {
+	refused, done, standby := 0, 0, 0
+	for seed := range uint64(race.Share(30000)) {
+		r := rand.New(rand.NewPCG(seed, 7))
+		s, p := anything(r)
+		m := &s.Members[r.IntN(len(s.Members))]
+		id, was := m.Member.ID, m.Member.Wanted
+		c, why := PlanPromote(s, p, id)
+		if m.Member.Wanted != was {
+			t.Fatalf("seed %d: what was seen was changed", seed)
+		}
+		m.Member.Wanted = 0
+		ready := newView(s, p)
+		switch bad := wrong(s, p, c, false); {
+		case why != nil:
+			refused++
+			if !c.Empty() || why.Code == "" || why.WayOut == "" || why.Code == codeAnnounced {
+				t.Fatalf("seed %d: refused and done: %+v %+v", seed, c, why)
+			}
+		case ready.unready(*m) != "" || m.Member.Role == cluster.Voter:
+			t.Fatalf("seed %d: n%d isn't ready or votes, and is let through\n%s", seed, id, described(s, p))
+		case c.Empty():
+			standby++
+		case bad != "" || !slices.Contains(c.Promote, id):
+			t.Fatalf("seed %d: promote n%d: %s: %s\n%s", seed, id, c.words(), bad, described(s, p))
+		default:
+			done++
+		}
+	}
+	if refused == 0 || done == 0 || standby == 0 {
+		t.Fatalf("%d refused, %d done, %d on standby: the test tries too little", refused, done, standby)
+	}
+}
+
 // fewest is the smallest sum of squares that a learner in place of id gives.
 func fewest(s Seen, p Policy, id cluster.NodeID) int {
 	best, v := 1<<30, newView(s, p)

@@ -15,7 +15,7 @@ import (
 // TestStories plays testdata. A member is a line of input:
 //
 //	NAME voter|learner [leader] [down[=TICKS]] [ticks=N] [behind[=N]] [match=N] [snapshot]
-//	     [unseen] [stopping] [zone=Z] [replaces=NUMBER] [name=N]
+//	     [unseen] [stopping] [zone=Z] [replaces=NUMBER] [name=N] [announced]
 //
 // A member is active for 100 ticks and caught up unless its line says
 // otherwise; its ID is its number. Commands, with members as input:
@@ -25,6 +25,7 @@ import (
 //	settle (as plan: applies plans until none comes)
 //	remove NUMBER [below-floor] (as plan)
 //	stand-down NUMBER (as plan)
+//	promote NUMBER (as plan)
 //	foresee [KEY=VALUE of cluster.Policy …]; the input's first line is what is
 //	supposed; a tick is a second
 func TestStories(t *testing.T) {
@@ -46,6 +47,8 @@ func TestStories(t *testing.T) {
 				answer(&b)(PlanRemove(s, p, number(d), d.HasArg("below-floor")))
 			case "stand-down":
 				answer(&b)(PlanStandDown(s, p, number(d)))
+			case "promote":
+				answer(&b)(PlanPromote(s, p, number(d)))
 			default:
 				t.Fatalf("unknown command %s", d.Cmd)
 			}
@@ -138,6 +141,8 @@ func parse(t *testing.T, d *datadriven.TestData) (Seen, Policy) {
 				m.Stopping = true
 			case "zone":
 				m.Member.Zone = val
+			case "announced":
+				m.Member.Wanted = cluster.Learner
 			case "replaces":
 				m.Member.Replaces = cluster.NodeID(n)
 			case "name":

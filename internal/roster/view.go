@@ -38,11 +38,11 @@ func newView(s Seen, p Policy) view {
 }
 
 // heads is how many members count when the target is chosen: a pair counts as
-// one, so a learner that is bound doesn't.
+// one, so a learner that is bound doesn't; nor does one that is kept a learner.
 func heads(ms []MemberSeen) int {
 	n := 0
 	for _, m := range ms {
-		if m.Member.Role == cluster.Voter || !bound(ms, m, 0) {
+		if m.Member.Role == cluster.Voter || !bound(ms, m, 0) && m.Member.Wanted != cluster.Learner {
 			n++
 		}
 	}
@@ -63,6 +63,8 @@ func (v *view) unready(m MemberSeen) string {
 		return codeCatchingUp
 	case m.ActiveTicks < v.policy.StabilityTicks:
 		return codeNotStable
+	case m.Member.Wanted == cluster.Learner:
+		return codeAnnounced
 	}
 	return ""
 }

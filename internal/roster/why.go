@@ -28,6 +28,7 @@ const (
 	codeQuorum         = "would_lose_quorum"
 	codeSpreadQuorum   = "spread_would_lose_quorum"
 	codeReplacesLiving = "replaces_living"
+	codeAnnounced      = "announced_learner"
 
 	// Why a learner that is gone is not removed.
 	codeRemovalWaits = "removal_waits"
@@ -62,6 +63,8 @@ const (
 	codeLastVoter  = "last_voter"
 	codeBelowFloor = "below_floor"
 	codeNotVoter   = "not_voter"
+	codeNotLearner = "not_learner"
+	codeNotThere   = "not_there"
 	codeIsLeader   = "is_leader"
 )
 
@@ -94,7 +97,7 @@ func (v *view) rest(c Change) Why {
 // learning is why a learner is one, and stays one beside the change c.
 func (v *view) learning(m MemberSeen, c Change) string {
 	short, bound := len(v.voters) < v.target, bound(v.Members, m, 0)
-	unready := v.unready(m)
+	unready, held := v.unready(m), m.Member.Wanted == cluster.Learner
 	_, rival := v.rival(m)
 	switch {
 	case rival:
@@ -103,6 +106,8 @@ func (v *view) learning(m MemberSeen, c Change) string {
 		return codeRemovalWaits
 	case !m.Active:
 		return codeNotActive
+	case unready == codeAnnounced, held && !short && !bound:
+		return codeAnnounced
 	case unready != "" && (short || bound || len(v.dead()) > len(c.Demote)):
 		return unready
 	case bound, short && !c.Empty() && v.target-len(v.voters) > len(c.Promote):

@@ -55,6 +55,8 @@ func (v *view) ofLearner(m MemberSeen, code string) (text, wayOut string) {
 	case codeSpreadQuorum:
 		return fmt.Sprintf("would spread the votes better over the zones, but only %d of %d voters answer, and a quorum would be lost should it fail as a voter", active(v.voters), voters),
 			v.startVoters()
+	case codeAnnounced:
+		return "stays a learner: it was announced as one, and nobody has promoted it yet", "`muster promote " + name(m) + "`, or `etcdctl member promote`"
 	case codeReplacesLiving:
 		other, _ := v.rival(m)
 		return fmt.Sprintf("is not promoted: another member of that name answers, %s", other.Member.ID),

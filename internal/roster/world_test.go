@@ -46,6 +46,8 @@ func anybody(r *rand.Rand, id cluster.NodeID, zones int) MemberSeen {
 	}
 	if r.IntN(2) == 0 {
 		m.Member.Role, m.Unseen = cluster.Voter, false
+	} else if r.IntN(6) == 0 {
+		m.Member.Wanted = cluster.Learner
 	}
 	return m
 }
@@ -115,6 +117,7 @@ func described(s Seen, p Policy) string {
 		}{
 			{m.Member.ID == s.Leader, "leader"}, {!m.Active, fmt.Sprint("down=", m.SilentTicks)}, {m.Active, fmt.Sprint("ticks=", m.ActiveTicks)},
 			{!m.CaughtUp, "behind"}, {true, fmt.Sprint("match=", m.Match)}, {m.Snapshotting, "snapshot"}, {m.Unseen, "unseen"}, {m.Stopping, "stopping"},
+			{m.Member.Wanted == cluster.Learner, "announced"},
 			{m.Member.Zone != "", "zone=" + m.Member.Zone}, {m.Member.Replaces != 0, fmt.Sprint("replaces=", uint64(m.Member.Replaces))},
 		} {
 			if x.ok {
@@ -156,6 +159,9 @@ func wrong(s Seen, p Policy, c Change, asked bool) string {
 		if slices.Contains(c.Promote, m.Member.ID) &&
 			(m.Member.Role == cluster.Voter || !m.Active || !m.CaughtUp || m.Snapshotting || m.Stopping || m.ActiveTicks < p.StabilityTicks) {
 			return "one that isn't ready is promoted"
+		}
+		if slices.Contains(c.Promote, m.Member.ID) && m.Member.Wanted == cluster.Learner {
+			return "one that was announced as a learner is promoted"
 		}
 		if slices.Contains(c.Remove, m.Member.ID) && !asked {
 			if bad := tooEarly(before, m); bad != "" {
@@ -240,6 +246,10 @@ func floorOf(s Seen, p Policy) int {
 	}
 	n := len(s.Members)
 	for _, m := range s.Members {
+		if m.Member.Wanted == cluster.Learner {
+			n--
+			continue
+		}
 		if m.Member.Role == cluster.Learner && slices.ContainsFunc(s.Members, func(o MemberSeen) bool {
 			return o.Member.ID == m.Member.Replaces || o.Member.Replaces == m.Member.ID && o.Member.Role == cluster.Voter
 		}) {

@@ -155,6 +155,16 @@ const (
 	OpReform   ChangeOp = "reform"   // leave this one alone, as the only voter: written to a stopped member's log and nowhere else
 	OpTransfer ChangeOp = "transfer" // leadership; not a change of the membership
 
+	// Members that are to come, and what was said of those that have; no change of
+	// raft's configuration.
+	OpAnnounce  ChangeOp = "announce"  // Announced is to come
+	OpWithdraw  ChangeOp = "withdraw"  // an announcement, whose ID is Member's
+	OpReaddress ChangeOp = "readdress" // of the member or announcement with Member's ID: Announced.PeerURLs are its addresses, or will be
+	OpWant      ChangeOp = "want"      // Member.Wanted is the role that the member should have
+
+	// OpVote asks the leader to promote a learner, or to let the roster do so.
+	OpVote ChangeOp = "vote"
+
 	// OpStandDown asks the leader to give the voter's role to another member,
 	// if one is ready: it is about to stop.
 	OpStandDown ChangeOp = "stand_down"
@@ -164,6 +174,8 @@ const (
 type Step struct {
 	Op     ChangeOp       `json:"op"`
 	Member cluster.Member `json:"member"` // ID always; the rest for add and update
+
+	Announced *cluster.Announced `json:"announced,omitempty"` // announce, readdress
 
 	BelowFloor bool `json:"below_floor,omitempty"` // remove: even if too few voters are left by the policy
 }

@@ -22,7 +22,7 @@ type EntryKind byte
 
 const (
 	EntryCommands EntryKind = 1 // groups of commands, see AppendGroup
-	EntryUpdate   EntryKind = 2 // JSON Change with OpUpdate steps only
+	EntryUpdate   EntryKind = 2 // JSON Change that leaves raft's configuration as it is
 )
 
 // ErrCorruptEntry says that a raft entry's data can't be read.
