@@ -75,6 +75,9 @@ var (
 // AnswerError is the error that another member's [Config.Answer] returned.
 type AnswerError = host.AnswerError
 
+// RefusedError is an [ErrRefused] that says which rule it was.
+type RefusedError = host.RefusedError
+
 // sorted marks an error from below as ErrData or ErrDisk where it is one.
 func sorted(err error) error {
 	var corrupt *raftlog.CorruptError

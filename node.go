@@ -86,7 +86,8 @@ func (n *Node) Leave(ctx context.Context) error { return n.host.Leave(ctx, false
 // LeaveBelowFloor is [Node.Leave] without regard to the policy's floor.
 func (n *Node) LeaveBelowFloor(ctx context.Context) error { return n.host.Leave(ctx, true) }
 
-// Remove removes a member, for good. See [Node.Leave].
+// Remove removes a member, by its ID or alias, for good. See [Node.Leave]. With
+// the ID of an announcement it takes that back.
 func (n *Node) Remove(ctx context.Context, id cluster.NodeID) error {
 	return n.host.Remove(ctx, id, false)
 }
@@ -94,6 +95,34 @@ func (n *Node) Remove(ctx context.Context, id cluster.NodeID) error {
 // RemoveBelowFloor is [Node.Remove] without regard to the policy's floor.
 func (n *Node) RemoveBelowFloor(ctx context.Context, id cluster.NodeID) error {
 	return n.host.Remove(ctx, id, true)
+}
+
+// Announce says that a member is to come and will be reached at one of the peer
+// URLs, scheme://host:port. It is what `etcdctl member add` does, and need not be
+// said: a node joins all the same. Whoever joins with one of these addresses as
+// the one that it advertises is that member, and keeps the announced ID as its
+// alias. With learner it stays a learner until [Node.Promote]; else the roster
+// decides when it votes, as ever.
+//
+// ErrRefused, as a *[RefusedError], with the code peer_addr_taken where somebody
+// is at the address, or is announced there. An announcement stays until it is
+// taken up, or taken back by [Node.Remove] with its ID.
+func (n *Node) Announce(ctx context.Context, peerURLs []string, learner bool) (cluster.Announced, error) {
+	return n.host.Announce(ctx, peerURLs, learner)
+}
+
+// Promote asks for a learner's promotion, by its ID or alias. nil: it is a voter,
+// or, where there are voters enough, on standby, and becomes one as soon as the
+// policy wants one more. Else ErrRefused, as a *[RefusedError] with the code of a
+// reason in docs/why.md: catching_up, not_active, would_lose_quorum and the like
+// pass; not_learner and unknown_member don't.
+func (n *Node) Promote(ctx context.Context, id cluster.NodeID) error { return n.host.Promote(ctx, id) }
+
+// Readdress says where a member that is announced will be reached, or to which
+// peer address a member is about to move. The latter is for people: the member
+// itself tells the others where it is, as soon as it runs there.
+func (n *Node) Readdress(ctx context.Context, id cluster.NodeID, peerURLs []string) error {
+	return n.host.Readdress(ctx, id, peerURLs)
 }
 
 // SetPolicy changes settings of the cluster's policy, named as

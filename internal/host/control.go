@@ -65,7 +65,7 @@ func (h *Host) Change(ctx context.Context, c wire.Change) (wire.ChangeReply, err
 		case wire.ChangeApplied:
 			return last, nil
 		case wire.ChangeRefused:
-			return last, fmt.Errorf("%w: %s", ErrRefused, last.Reason)
+			return last, &RefusedError{Code: last.Code, Reason: last.Reason}
 		case wire.ChangeUnknown:
 			unknown = true
 		}

@@ -67,8 +67,11 @@ func (h *Host) Ready(ctx context.Context) error {
 	return err
 }
 
-// Remove removes a member for good.
+// Remove removes a member, by ID or alias, for good; or withdraws an announcement.
 func (h *Host) Remove(ctx context.Context, id cluster.NodeID, belowFloor bool) error {
+	if m, ok := h.live.view.Load().Membership.Known(id); ok {
+		id = m.ID
+	}
 	step := wire.Step{Op: wire.OpRemove, Member: cluster.Member{ID: id}, BelowFloor: belowFloor}
 	reply, err := h.Change(ctx, wire.Change{Steps: []wire.Step{step}, Why: "asked for"})
 	if id == h.cfg.Self.NodeID && errors.Is(context.Cause(h.ctx), ErrRemoved) {

@@ -46,5 +46,5 @@ func (h *Host) Status() *cluster.Status {
 // Glance is what goes with every answer; it costs next to nothing.
 func (h *Host) Glance() cluster.Glance {
 	s := &h.live.view.Load().Status
-	return cluster.Glance{ClusterID: s.ClusterID, Self: s.Self.ID, Leader: s.Leader, Term: s.Term}
+	return cluster.Glance{ClusterID: s.ClusterID, Self: s.Self.ID, Alias: s.Self.Alias, Leader: s.Leader, Term: s.Term}
 }
