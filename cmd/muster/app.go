@@ -77,7 +77,7 @@ itself, holds keys and values, and speaks the etcd v3 API.
 	root.AddCommand(
 		a.serveCommand(), a.serveEtcdCommand(), a.demoCommand(),
 		a.statusCommand(), a.membersCommand(), a.whyCommand(),
-		a.leaveCommand(), a.removeCommand(), a.transferCommand(),
+		a.leaveCommand(), a.removeCommand(), a.promoteCommand(), a.transferCommand(),
 		a.planCommand(), a.policyCommand(), a.pauseCommand(), a.resumeCommand(),
 		a.abandonCommand(), a.recoverCommand(),
 		a.putCommand(), a.getCommand(), a.delCommand(),

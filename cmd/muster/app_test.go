@@ -121,7 +121,7 @@ func TestExitCodes(t *testing.T) {
 
 func TestUnreachableEndpointSaysWhereAndWhatToDo(t *testing.T) {
 	gone := nobody(t)
-	for _, line := range []string{"status", "members", "why", "leave", "abandon-genesis --gone b", "remove x", "transfer", "get k", "put k v", "del k"} {
+	for _, line := range []string{"status", "members", "why", "leave", "abandon-genesis --gone b", "remove x", "promote x", "transfer", "get k", "put k v", "del k"} {
 		args := append(strings.Fields(line), "--endpoint", gone)
 		code, out, stderr := runMuster(nil, args...)
 		if code != exitFailed || out != "" || !strings.Contains(stderr, "no muster answers at "+gone) || !strings.Contains(stderr, "muster serve") {
@@ -133,12 +133,16 @@ func TestUnreachableEndpointSaysWhereAndWhatToDo(t *testing.T) {
 func TestEndpointsAreTriedInTurn(t *testing.T) {
 	gone := nobody(t)
 	live := answering(t, map[string]string{
-		"POST /v1/members/b/remove": `{"done":"b was removed"}`,
-		"GET /v1/why?cluster=1":     `{"node":"a","cluster":"c","stage":"member"}`,
+		"POST /v1/members/b/remove":  `{"done":"b was removed"}`,
+		"POST /v1/members/b/promote": `{"done":"b may vote"}`,
+		"GET /v1/why?cluster=1":      `{"node":"a","cluster":"c","stage":"member"}`,
 	})
 	code, out, stderr := runMuster(nil, "remove", "b", "--endpoint", gone, "--endpoint", live)
 	if code != exitOK || out != "b was removed\n" {
 		t.Errorf("exit %d, %q, %q", code, out, stderr)
+	}
+	if code, out, stderr := runMuster(nil, "promote", "b", "--endpoint", live); code != exitOK || out != "b may vote\n" {
+		t.Errorf("promote: exit %d, %q, %q", code, out, stderr)
 	}
 	if code, _, stderr := runMuster([]string{"MUSTER_ENDPOINT=" + gone + "," + live}, "why"); code != exitOK {
 		t.Errorf("from the environment: exit %d, %q", code, stderr)

@@ -16,7 +16,8 @@ import (
 // memberRow is one member as `members --output json` shows it.
 type memberRow struct {
 	cluster.Member
-	Leader bool `json:"leader"`
+	Leader    bool `json:"leader"`
+	Announced bool `json:"announced,omitempty"` // it is to come: ID, peer address and role are as they were announced
 }
 
 func (a *app) membersCommand() *cobra.Command {
@@ -30,10 +31,7 @@ func (a *app) membersCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		list := make([]memberRow, 0, len(st.Members))
-		for _, m := range st.Members {
-			list = append(list, memberRow{m.Member, m.ID == st.Leader})
-		}
+		list := memberRows(&st)
 		if f.json() {
 			return printJSON(a.out, list)
 		}
@@ -45,11 +43,31 @@ func (a *app) membersCommand() *cobra.Command {
 	})
 }
 
+func memberRows(st *cluster.Status) []memberRow {
+	list := make([]memberRow, 0, len(st.Members)+len(st.Announced))
+	for _, m := range st.Members {
+		list = append(list, memberRow{Member: m.Member, Leader: m.ID == st.Leader})
+	}
+	for _, a := range st.Announced {
+		list = append(list, memberRow{Member: expected(a), Announced: true})
+	}
+	return list
+}
+
 func printMembers(w io.Writer, list []memberRow) {
 	naming := func(m memberRow) named { return named{m.ID, m.Name, m.Replaces} }
 	all := make([]named, 0, len(list))
 	for _, m := range list {
 		all = append(all, naming(m))
+	}
+	note := func(m memberRow) string {
+		switch {
+		case m.Announced:
+			return "announced, has not joined"
+		case m.Alias != 0 && pairNote(m.ID, all) == "":
+			return fmt.Sprintf("announced as %s", m.Alias)
+		}
+		return pairNote(m.ID, all)
 	}
 	rows := make([][]string, 0, len(list))
 	for _, m := range byName(list, naming) {
@@ -57,9 +75,18 @@ func printMembers(w io.Writer, list []memberRow) {
 		if m.Leader {
 			role = "leader"
 		}
-		rows = append(rows, []string{m.ID.String(), m.Name, role, dash(m.ClientAddr), m.PeerAddr, dash(m.Zone), pairNote(m.ID, all)})
+		rows = append(rows, []string{m.ID.String(), dash(m.Name), role, dash(m.ClientAddr), m.PeerAddr, dash(m.Zone), note(m)})
 	}
 	table(w, []string{"ID", "NAME", "ROLE", "CLIENTS", "PEERS", "ZONE", ""}, rows)
+}
+
+// expected is an announcement as a member.
+func expected(a cluster.Announced) cluster.Member {
+	m := cluster.Member{ID: a.ID, PeerAddr: strings.Join(a.Addrs(), ","), Role: cluster.Voter}
+	if a.Learner {
+		m.Role = cluster.Learner
+	}
+	return m
 }
 
 // named is what tells members apart that may have one name.

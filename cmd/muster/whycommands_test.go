@@ -124,12 +124,7 @@ func (o *operator) remove(name, who string) {
 }
 
 func (o *operator) members(name string) {
-	st := o.at(name, "members").Status()
-	var list []memberRow
-	for _, m := range st.Members {
-		list = append(list, memberRow{m.Member, m.ID == st.Leader})
-	}
-	printMembers(&o.out, list)
+	printMembers(&o.out, memberRows(o.at(name, "members").Status()))
 }
 
 func (o *operator) policy(name, line string, settings map[string]string) {
