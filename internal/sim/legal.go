@@ -75,6 +75,7 @@ func (t *truth) legal(p *process, c wire.Change, at uint64, before, after *clust
 	for _, s := range c.Steps {
 		if s.Op == wire.OpPromote {
 			t.promotable(w, s.Member.ID, at)
+			t.byName(w, s.Member.ID, at, before)
 		}
 	}
 	if own {
@@ -126,7 +127,7 @@ func (w *World) floorOf(m *cluster.Membership) int {
 func (w *World) targetOf(m *cluster.Membership) int {
 	heads := 0
 	for _, x := range m.Members {
-		if _, pair := m.Member(x.Replaces); !pair {
+		if _, pair := m.Member(x.Replaces); !pair && x.Wanted != cluster.Learner {
 			heads++
 		}
 	}
@@ -161,10 +162,12 @@ func (t *truth) did(p *process, c wire.Change, before *cluster.Membership) {
 	}
 }
 
-// edited counts changes of the policy.
+// edited counts changes of the policy, and of what is wanted of a member.
 func (t *truth) edited(w *World, c wire.Change) {
 	paused, said := c.Policy["paused"]
 	switch {
+	case len(c.Steps) == 1 && c.Steps[0].Op == wire.OpWant:
+		w.sometimes(promotedByName)
 	case said && paused != "":
 		w.sometimes(changesPaused)
 	case said:

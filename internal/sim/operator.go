@@ -98,7 +98,7 @@ func (o *operators) applied(p *process, c wire.Change, r wire.ChangeReply) {
 		if s.Op != wire.OpRemove {
 			continue
 		}
-		if _, ok := o.w.truth.latest.Tombstone(s.Member.ID); !ok {
+		if o.there(s.Member.ID) {
 			o.w.fail("%s was told that %s is removed at index %d, but it isn't as of %d", p, s.Member.ID, r.Index, o.w.truth.latestAt)
 		}
 		if p.alive() && s.Member.ID == p.self.NodeID && p.view.Status.Leader != p.self.NodeID {

@@ -27,6 +27,12 @@ func (w *World) atRest(l *process) string {
 		}
 	}
 	for _, x := range m.Members {
+		if x.Wanted == cluster.Learner {
+			if w.ops.waiting() == 0 {
+				w.ops.promote(l, x)
+			}
+			return fmt.Sprintf("%s is to be promoted by name", x.Name)
+		}
 		if _, there := m.Member(x.Replaces); there {
 			return fmt.Sprintf("%s replaces a member that is still there", x.Name)
 		}

@@ -78,6 +78,9 @@ var kinds = []struct {
 	{"stop", 9, (*World).stop},
 	{"zone down", 3, (*World).zoneDown},
 	{"zone cut", 3, (*World).zoneCut},
+	{"announce", 6, (*World).announce},
+	{"withdraw", 1, (*World).withdraw},
+	{"promote", 5, (*World).promote},
 }
 
 // newScript draws one.

@@ -52,6 +52,8 @@ const (
 	cleanedUp         = "the roster removed a member"
 	zoneDown          = "a whole zone was down"
 	zoneCut           = "a whole zone was cut off"
+	announcedCame     = "a member came that was announced"
+	promotedByName    = "a learner was promoted by name"
 	operatorUnknown   = "an operator heard unknown"
 	operatorRefused   = "an operator heard refused"
 	operatorApplied   = "an operator heard applied"
@@ -103,6 +105,8 @@ func Sometimes() []string {
 		cleanedUp,
 		zoneDown,
 		zoneCut,
+		announcedCame,
+		promotedByName,
 		operatorRefused,
 		operatorApplied,
 	}
@@ -122,6 +126,9 @@ func (w *World) notice(p *process, e event.Event) {
 			w.reached(onElected, p)
 		}
 	case event.MemberAdded:
+		if e.Member.Alias != 0 {
+			w.sometimes(announcedCame)
+		}
 		w.reached(onAdded, p)
 	case event.Compacted:
 		w.sometimes(logCompacted)
