@@ -173,8 +173,11 @@ func (s *Server) find(w http.ResponseWriter, what string) (cluster.MemberStatus,
 		}
 	}
 	if id, err := cluster.ParseNodeID(what); err == nil {
-		if m, ok := st.Member(id); ok {
+		if m, ok := st.Known(id); ok {
 			return m, true
+		}
+		if a, ok := st.Announcement(id); ok {
+			return cluster.MemberStatus{Member: cluster.Member{ID: a.ID, Name: "the announced member"}}, true
 		}
 	}
 	writeJSON(w, http.StatusNotFound, Error{

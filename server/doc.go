@@ -9,6 +9,7 @@
 //	GET  /v1/why                            what this node waits for; ?cluster=1 asks the leader too
 //	GET  /v1/events                         the latest events, oldest first
 //	POST /v1/members/{id}/remove            remove a member, for good
+//	POST /v1/members/{id}/promote           let a learner vote that was announced as one
 //	POST /v1/leave                          give up this node's membership
 //	POST /v1/transfer?to={id}               hand leadership over
 //

@@ -47,6 +47,7 @@ func (s *Server) routes(metrics http.Handler) http.Handler {
 	mux.HandleFunc("GET /v1/policy", s.servePolicy)
 	mux.HandleFunc("POST /v1/policy", s.serveSetPolicy)
 	mux.HandleFunc("POST /v1/members/{id}/remove", s.serveRemove)
+	mux.HandleFunc("POST /v1/members/{id}/promote", s.servePromote)
 	mux.HandleFunc("POST /v1/leave", s.serveLeave)
 	mux.HandleFunc("POST /v1/transfer", s.serveTransfer)
 	mux.HandleFunc("POST /v1/abandon-genesis", s.serveAbandon)

@@ -132,7 +132,7 @@ func newServer(cfg Config, node member, store etcdapi.Store, size func() (int64,
 	}
 	api := etcdapi.New(etcdapi.Config{
 		Proposer: node, Membership: node, Store: store, Size: size, Faults: faults(),
-		Version: EtcdVersion, RequestTimeout: cfg.RequestTimeout,
+		Version: EtcdVersion, RequestTimeout: cfg.RequestTimeout, PeerScheme: scheme(cfg.Node.PeerTLS.CertFile != ""),
 	})
 	s.grpc = s.newGRPC(api)
 	metrics := s.metrics()

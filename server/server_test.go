@@ -89,6 +89,15 @@ func (n *fakeNode) Survey(context.Context) event.Survey { return n.survey }
 func (n *fakeNode) Remove(_ context.Context, id cluster.NodeID) error {
 	return n.call("remove %d", id)
 }
+func (n *fakeNode) Announce(_ context.Context, urls []string, learner bool) (cluster.Announced, error) {
+	return cluster.Announced{}, n.call("announce %v %v", urls, learner)
+}
+func (n *fakeNode) Promote(_ context.Context, id cluster.NodeID) error {
+	return n.call("promote %d", id)
+}
+func (n *fakeNode) Readdress(_ context.Context, id cluster.NodeID, urls []string) error {
+	return n.call("readdress %d %v", id, urls)
+}
 func (n *fakeNode) RemoveBelowFloor(_ context.Context, id cluster.NodeID) error {
 	return n.call("remove %d below the floor", id)
 }
@@ -348,6 +357,8 @@ func TestAdmin(t *testing.T) {
 		{"/v1/members/b/remove", nil, 200, "remove 2", "b (0000000000000002) was removed"},
 		{"/v1/members/0000000000000002/remove", nil, 200, "remove 2", `"id":"0000000000000002"`},
 		{"/v1/members/2/remove", nil, 200, "remove 2", "was removed"},
+		{"/v1/members/b/promote", nil, 200, "promote 2", "b (0000000000000002) may vote"},
+		{"/v1/members/b/promote", &muster.RefusedError{Code: "catching_up", Reason: "b is catching up"}, 409, "promote 2", "promote b: refused: b is catching up"},
 		{"/v1/members/nobody/remove", nil, 404, "", `"code":"no_such_member"`},
 		{"/v1/members/b/remove", fmt.Errorf("%w: no quorum would be left", muster.ErrRefused), 409, "remove 2", `"outcome":"did_not_happen"`},
 		{"/v1/members/b/remove", muster.ErrUnknownOutcome, 504, "remove 2", `"outcome":"unknown"`},

@@ -96,6 +96,10 @@ func removed(*Server, error) error {
 }
 
 func refused(_ *Server, err error) error {
+	var r interface{ RefusalCode() string }
+	if errors.As(err, &r) && refusals[r.RefusalCode()] != nil {
+		return refusals[r.RefusalCode()]
+	}
 	return status.Error(codes.FailedPrecondition, fmt.Sprintf("muster: %v", err))
 }
 

@@ -55,11 +55,13 @@ type fakeNode struct {
 	reads     int
 	removed   []cluster.NodeID
 	moved     []cluster.NodeID
+	moving    []string // what Readdress was given
+	behind    bool     // it does not show what it has answered
 
 	before func(ctx context.Context) error // a proposal's fate before it is applied
 	after  func(ctx context.Context) error // and after
 	onRead func(ctx context.Context, n int) error
-	onOp   error // of Remove and Transfer
+	onOp   error // of what Membership does
 }
 
 func (n *fakeNode) Propose(ctx context.Context, cmd []byte) (statemachine.Result, error) {
@@ -99,7 +101,7 @@ func (n *fakeNode) ReadIndex(ctx context.Context) (uint64, error) {
 
 func (n *fakeNode) Glance() cluster.Glance {
 	s := n.Status()
-	return cluster.Glance{ClusterID: s.ClusterID, Self: s.Self.ID, Leader: s.Leader, Term: s.Term}
+	return cluster.Glance{ClusterID: s.ClusterID, Self: s.Self.ID, Alias: s.Self.Alias, Leader: s.Leader, Term: s.Term}
 }
 
 func (n *fakeNode) Status() *cluster.Status {
@@ -108,11 +110,6 @@ func (n *fakeNode) Status() *cluster.Status {
 }
 
 func (n *fakeNode) Why() []event.Reason { return n.why }
-
-func (n *fakeNode) RemoveBelowFloor(_ context.Context, id cluster.NodeID) error {
-	n.removed = append(n.removed, id)
-	return n.onOp
-}
 
 func (n *fakeNode) Transfer(_ context.Context, id cluster.NodeID) error {
 	n.moved = append(n.moved, id)

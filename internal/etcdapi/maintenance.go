@@ -27,11 +27,11 @@ func (s *maintenanceService) Status(context.Context, *pb.StatusRequest) (*pb.Sta
 		Version:          s.cfg.Version,
 		DbSize:           total,
 		DbSizeInUse:      used,
-		Leader:           uint64(st.Leader),
+		Leader:           s.knownAs(uint64(st.Leader)),
 		RaftIndex:        st.Committed,
 		RaftTerm:         st.Term,
 		RaftAppliedIndex: st.Applied,
-		IsLearner:        st.Self.Role == cluster.Learner,
+		IsLearner:        st.Self.Awaits(),
 		DowngradeInfo:    &pb.DowngradeInfo{},
 	}
 	if st.Leader == 0 {
@@ -59,7 +59,7 @@ func (s *maintenanceService) MoveLeader(ctx context.Context, r *pb.MoveLeaderReq
 	if st.Leader == 0 || st.Leader != st.Self.ID {
 		return nil, rpctypes.ErrGRPCNotLeader
 	}
-	m, ok := st.Member(cluster.NodeID(r.TargetID))
+	m, ok := st.Known(cluster.NodeID(r.TargetID))
 	if !ok || m.Role != cluster.Voter {
 		return nil, rpctypes.ErrGRPCBadLeaderTransferee
 	}

@@ -1,6 +1,7 @@
 package etcdapi
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"time"
@@ -33,8 +34,14 @@ type Proposer interface {
 
 // Membership carries out what an operator asks of the cluster.
 type Membership interface {
+	// Announce says that a member is to come to one of the peer URLs.
+	Announce(ctx context.Context, peerURLs []string, learner bool) (cluster.Announced, error)
+	// Promote has a learner vote, as soon as the policy wants one more.
+	Promote(ctx context.Context, id cluster.NodeID) error
+	// Readdress says where a member that is announced will be, or one that moves.
+	Readdress(ctx context.Context, id cluster.NodeID, peerURLs []string) error
 	// RemoveBelowFloor removes a member, but not where the others would have no
-	// quorum; etcd knows no other limit.
+	// quorum; etcd knows no other limit. It takes an announcement back.
 	RemoveBelowFloor(ctx context.Context, id cluster.NodeID) error
 	Transfer(ctx context.Context, to cluster.NodeID) error
 }
@@ -75,6 +82,9 @@ type Config struct {
 	// RequestTimeout bounds requests that come without a deadline. Default 7 s,
 	// etcd's 5 s and two election timeouts of 1 s.
 	RequestTimeout time.Duration
+	// PeerScheme goes before the members' peer addresses: https where they speak
+	// TLS. Default http.
+	PeerScheme string
 	// MaxRequestBytes bounds one write. Default [DefaultMaxRequestBytes].
 	MaxRequestBytes int
 }
@@ -93,6 +103,7 @@ func New(cfg Config) *Server {
 	if cfg.MaxRequestBytes == 0 {
 		cfg.MaxRequestBytes = DefaultMaxRequestBytes
 	}
+	cfg.PeerScheme = cmp.Or(cfg.PeerScheme, "http")
 	return &Server{cfg: cfg, faults: cfg.Faults.table()}
 }
 
@@ -130,7 +141,7 @@ func (s *Server) bound(ctx context.Context) (context.Context, context.CancelFunc
 func (s *Server) fill(h *pb.ResponseHeader) {
 	st := s.cfg.Proposer.Glance()
 	h.ClusterId = st.ClusterID.Uint64()
-	h.MemberId = uint64(st.Self)
+	h.MemberId = uint64(cmp.Or(st.Alias, st.Self))
 	h.RaftTerm = st.Term
 	if h.Revision == 0 {
 		h.Revision, _ = s.cfg.Store.Revision()
