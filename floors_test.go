@@ -30,6 +30,7 @@ var floors = []floor{
 	{0, "cluster", ""},
 	{0, "statemachine", ""},
 	{0, "discovery", ""},
+	{0, "internal/backup", ""},
 	{0, "internal/history", ""}, // for tests and the simulator
 	{0, "internal/loopback", ""},
 	{0, "internal/race", ""}, // for tests

@@ -1,0 +1,106 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+func image(t testing.TB) (*Image, vfs.FS) {
+	t.Helper()
+	fs := vfs.NewMem()
+	for name, content := range map[string]string{"a": "first", "db/b": strings.Repeat("second ", 100_000), "db/empty": ""} {
+		must(t, fs.MkdirAll(fs.PathJoin("image", "db"), 0o700))
+		f, err := fs.Create(fs.PathJoin("image", name), vfs.WriteCategoryUnspecified)
+		must(t, err)
+		_, err = io.WriteString(f, content)
+		must(t, err)
+		must(t, f.Close())
+	}
+	i, err := Open(fs, "image", Header{Applied: 7, Revision: 5, Compacted: -1})
+	must(t, err)
+	return i, fs
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func whole(t testing.TB, i *Image) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	must(t, i.Write(context.Background(), &b))
+	if n, err := i.Size(); err != nil || n != int64(b.Len()) || n%blockLen != 0 {
+		t.Fatalf("%d bytes were written, %d announced (%v)", b.Len(), n, err)
+	}
+	sum := sha256.Sum256(b.Bytes())
+	return append(b.Bytes(), sum[:]...)
+}
+
+func TestThereAndBack(t *testing.T) {
+	i, fs := image(t)
+	b := whole(t, i)
+	h, err := Extract(bytes.NewReader(b), fs, "out")
+	must(t, err)
+	if h.Applied != 7 || h.Revision != 5 || h.Compacted != -1 || len(h.Files) != 3 {
+		t.Errorf("header %+v", h)
+	}
+	again, err := Open(fs, "out", h)
+	must(t, err)
+	if !bytes.Equal(whole(t, again), b) {
+		t.Error("what was extracted is not what was written")
+	}
+}
+
+// TestDamageIsSeen: whichever byte is changed, and wherever it is cut off.
+func TestDamageIsSeen(t *testing.T) {
+	i, _ := image(t)
+	b := whole(t, i)
+	for at := 0; at < len(b); at += 1 + at/40 {
+		bad := bytes.Clone(b)
+		bad[at] ^= 0x10
+		if _, err := Verify(bytes.NewReader(bad)); err == nil {
+			t.Fatalf("byte %d of %d was changed, and nobody sees it", at, len(b))
+		}
+		if _, err := Verify(bytes.NewReader(b[:at])); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("cut off at byte %d of %d: %v", at, len(b), err)
+		}
+	}
+	if _, err := Verify(bytes.NewReader(append(b, 0))); !errors.Is(err, ErrDamaged) {
+		t.Errorf("a byte too many: %v", err)
+	}
+}
+
+// TestPathsStayBelow: a backup can't write outside of the directory.
+func TestPathsStayBelow(t *testing.T) {
+	for _, p := range []string{"../a", "/a", "a/../../b", "", ".", "a//b", `a\b`} {
+		h := Header{Version: version, Files: []File{{Path: p}}}
+		if err := h.check(); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%q: %v", p, err)
+		}
+	}
+}
+
+func TestGivenUp(t *testing.T) {
+	i, _ := image(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := i.Write(ctx, io.Discard); !errors.Is(err, context.Canceled) {
+		t.Errorf("given up: %v", err)
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	i, _ := image(f)
+	f.Add(whole(f, i))
+	f.Fuzz(func(_ *testing.T, b []byte) { _, _ = Verify(bytes.NewReader(b)) })
+}
