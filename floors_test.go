@@ -44,7 +44,7 @@ var floors = []floor{
 	{1, "internal/crashfs", "internal/race"}, // for tests and the simulator
 	{1, "internal/wire", "cluster"},
 	{1, "internal/datadir", "cluster"},
-	{1, "kv", "statemachine kv/internal/mvcc"},
+	{1, "kv", "statemachine internal/backup kv/internal/mvcc"},
 
 	{2, "discovery/static", "discovery discovery/internal/look"},
 	{2, "discovery/file", "discovery discovery/internal/look"},

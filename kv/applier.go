@@ -83,6 +83,9 @@ func (a *applier) dispatch(e statemachine.Entry) (Reply, error) {
 		return Reply{Err: ErrBadCommand}, nil
 	}
 	op, body := e.Command[0], e.Command[1:]
+	if refusal := a.refusedByAlarm(op, body); refusal != nil {
+		return Reply{Err: refusal}, nil
+	}
 	switch op {
 	case opPut:
 		p, ok := decodePut(body)

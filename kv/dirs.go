@@ -53,7 +53,7 @@ func (s *Store) recoverDir() (name string, err error) {
 			"remove the directory whole to have the member fetch the state again", currentFile, name, err)
 	}
 	for _, f := range list {
-		if f == name || !isDBName(f) && f != currentFile+".tmp" {
+		if f == name || !isDBName(f) && !isBackupName(f) && f != currentFile+".tmp" {
 			continue
 		}
 		if err := disk.RemoveAll(s.path(f)); err != nil {

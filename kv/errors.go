@@ -21,6 +21,8 @@ var (
 	ErrLeaseNotFound     = rpctypes.ErrGRPCLeaseNotFound     // a lease that is not there: to revoke, or to put a key on
 	ErrLeaseExists       = rpctypes.ErrGRPCLeaseExist        // a lease of the ID chosen for a new one
 	ErrLeaseTTLTooLarge  = rpctypes.ErrGRPCLeaseTTLTooLarge  // more than MaxLeaseTTL
+	ErrNoSpace           = rpctypes.ErrGRPCNoSpace           // the alarm NOSPACE is raised, and the request would take space
+	ErrCorrupt           = rpctypes.ErrGRPCCorrupt           // the alarm CORRUPT is raised
 )
 
 var (

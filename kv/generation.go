@@ -17,9 +17,10 @@ type generation struct {
 	db      *pebble.DB
 	state   atomic.Pointer[state] // as of the last commit; set by the driving goroutine
 	flushed atomic.Bool           // set when more of it became durable; for the applier
+	pending atomic.Int64          // bytes written and not flushed, about
 	readers sync.WaitGroup
 	era     *era    // of the readers that begin now; guarded by Store.mu
-	purger  *purger // set before it becomes live
+	purger  *purger // set before it becomes live; nil for a database that is only looked at
 }
 
 // hold is a reader's on a database.
@@ -46,7 +47,7 @@ func (s *Store) openGeneration(name string) (*generation, error) {
 
 // readState reads the state from all of the database, or from what opt leaves
 // of it. Where there is none, the store is empty.
-func readState(db *pebble.DB, opt *pebble.IterOptions) (st *state, err error) {
+func readState(db pebble.Reader, opt *pebble.IterOptions) (st *state, err error) {
 	it, err := db.NewIter(opt)
 	if err != nil {
 		return nil, err
@@ -136,7 +137,9 @@ func (s *Store) flush(g *generation) error {
 // closeWhenUnused waits for the readers, then closes the database.
 func (g *generation) closeWhenUnused() error {
 	g.readers.Wait()
-	g.purger.stop()
+	if g.purger != nil {
+		g.purger.stop()
+	}
 	return g.db.Close()
 }
 

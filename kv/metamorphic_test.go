@@ -38,6 +38,8 @@ func encode(t testing.TB, m proto.Message) []byte {
 		cmd, err = EncodeLeaseRevoke(r)
 	case *pb.LeaseCheckpointRequest:
 		cmd, err = EncodeLeaseCheckpoint(1, leaseNotes.Add(1), r)
+	case *pb.AlarmRequest:
+		cmd, err = EncodeAlarm(r)
 	default:
 		t.Fatalf("no write: %T", m)
 	}
@@ -164,6 +166,8 @@ func (w *world) same(req proto.Message, got, want Reply) {
 
 func (w *world) read() {
 	w.t.Helper()
+	w.model.reading = true
+	defer func() { w.model.reading = false }()
 	req := w.requests().read()
 	w.same(req, w.s.answer(req), w.model.apply(req))
 }
@@ -297,5 +301,18 @@ func (w *world) sameHash() {
 	if err := errors.Join(err1, err2); err != nil || h1 != h2 || r1 != r2 {
 		w.t.Errorf("hash %08x at %d, another store that applied the same %08x at %d (%v)", h1, r1, h2, r2, err)
 	}
+	w.sameKeysHash(other)
 	must(w.t, other.Close())
+}
+
+// sameKeysHash compares the hashes as of some revisions that may be read.
+func (w *world) sameKeysHash(other *Store) {
+	w.t.Helper()
+	for rev := max(w.model.compacted, 1) - 1; rev <= w.model.rev+1; rev += 1 + w.rnd.Int64N(8) {
+		h1, err1 := w.s.HashKV(context.Background(), rev)
+		h2, err2 := other.HashKV(context.Background(), rev)
+		if h1 != h2 || !errors.Is(err1, err2) {
+			w.t.Errorf("hash of revision %d: %+v, %v; another store that applied the same %+v, %v", rev, h1, err1, h2, err2)
+		}
+	}
 }

@@ -17,6 +17,8 @@ type model struct {
 	rev, compacted int64
 	hist           map[string][]modelVersion // oldest first
 	leases         map[int64]Lease
+	alarms         modelAlarms
+	reading        bool // the request does not come through the log
 }
 
 type modelVersion struct {
@@ -30,7 +32,10 @@ func newModel() *model {
 }
 
 func (m *model) clone() *model {
-	c := &model{rev: m.rev, compacted: m.compacted, hist: maps.Clone(m.hist), leases: maps.Clone(m.leases)}
+	c := &model{
+		rev: m.rev, compacted: m.compacted,
+		hist: maps.Clone(m.hist), leases: maps.Clone(m.leases), alarms: maps.Clone(m.alarms),
+	}
 	for k, v := range c.hist {
 		c.hist[k] = slices.Clip(v)
 	}
@@ -329,7 +334,12 @@ func (m *model) apply(req proto.Message) Reply {
 }
 
 func (t *modelTxn) apply(req proto.Message) (proto.Message, error) {
+	if err := t.m.alarms.refuse(req); err != nil && !t.m.reading {
+		return nil, err
+	}
 	switch r := req.(type) {
+	case *pb.AlarmRequest:
+		return t.m.alarm(r), nil
 	case *pb.PutRequest:
 		return t.put(r)
 	case *pb.DeleteRangeRequest:

@@ -59,7 +59,10 @@ func (s *Store) pebbleOptions(g *generation) *pebble.Options {
 		Logger:                      engineLog{s},
 		EventListener: &pebble.EventListener{
 			BackgroundError: s.backgroundError,
-			FlushEnd:        func(pebble.FlushInfo) { g.flushed.Store(true) },
+			FlushEnd: func(i pebble.FlushInfo) {
+				g.flushed.Store(true)
+				g.wasFlushed(i)
+			},
 		},
 	}
 	for i := range o.Levels {

@@ -139,14 +139,16 @@ func (r requests) txn(depth int, readOnly bool) *pb.TxnRequest {
 func (r requests) write() proto.Message {
 	for {
 		var m proto.Message
-		switch n := r.IntN(44); {
-		case n < 4:
+		switch n := r.IntN(45); {
+		case n < 1:
+			return r.alarm()
+		case n < 5:
 			return r.lease()
-		case n < 22:
+		case n < 23:
 			m = r.put()
-		case n < 26:
+		case n < 27:
 			m = r.delete()
-		case n < 43:
+		case n < 44:
 			m = r.txn(0, false)
 		default:
 			return &pb.CompactionRequest{Revision: r.atRev() - 6}

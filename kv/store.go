@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -32,6 +33,8 @@ type Store struct {
 	mu   sync.RWMutex
 	live *generation // nil while not open
 
+	backups atomic.Int64   // taken so far
+	hashing chan struct{}  // holds one value while a hash is taken
 	retired sync.WaitGroup // databases that Restore replaced and readers still use
 
 	failOnce sync.Once
@@ -41,7 +44,10 @@ type Store struct {
 
 // New makes a store that is not open yet. It starts nothing.
 func New(opt Options) *Store {
-	s := &Store{opt: opt.withDefaults(), purge: defaultPurgeLimits(), failed: make(chan struct{})}
+	s := &Store{
+		opt: opt.withDefaults(), purge: defaultPurgeLimits(),
+		failed: make(chan struct{}), hashing: make(chan struct{}, 1),
+	}
 	s.applier.known = &s.known
 	return s
 }
@@ -149,6 +155,7 @@ func (a *applier) commit(g *generation, st *state) error {
 	if err := g.db.Apply(b, pebble.NoSync); err != nil {
 		return fmt.Errorf("write revisions up to %d: %w", st.current, err)
 	}
+	g.pending.Add(int64(b.Len()))
 	for i := range a.pend.changes {
 		c := &a.pend.changes[i]
 		a.recent.put(c.key, c.meta)

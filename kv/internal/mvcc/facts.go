@@ -58,3 +58,7 @@ func AuthKey(kind byte, name string) []byte {
 func AuthBounds(kind byte) (lower, upper []byte) {
 	return []byte{authSpace, kind}, []byte{authSpace, kind + 1}
 }
+
+// FactSpaces are the keyspaces of everything but the versions of keys and the
+// event log, in their order.
+func FactSpaces() []byte { return []byte{attachSpace, leaseSpace, metaSpace, authSpace} }

@@ -1,0 +1,132 @@
+package kv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// FoundingOptions say how the image in a backup is changed before a new cluster
+// begins with it. The zero value changes no key and no revision.
+type FoundingOptions struct {
+	// BumpRevision is added to the revision. A client that has seen more than
+	// what the backup holds then never meets a revision of before with other
+	// content, if it is at least the number of writes since the backup.
+	BumpRevision int64
+	// MarkCompacted compacts all history, so that every watch of before ends
+	// with "compacted" and its client reads everything anew.
+	MarkCompacted bool
+}
+
+// ImageInfo is what an image holds.
+type ImageInfo struct {
+	Applied   uint64 // index of the last entry of the log that is in it
+	Revision  int64
+	Compacted int64 // -1: nothing is
+	Keys      int64 // that are there, at the revision
+	Versions  int64 // that may be read, of all keys
+	Hash      KeysHash
+}
+
+// PrepareFounding changes the image in dir, which is that of an extracted
+// backup and nobody else's, to what a new cluster begins with: alarms are
+// cleared, since the members that raised them are not of the new one. It returns
+// the index that the cluster begins at. Everything is durable on return.
+func PrepareFounding(fs vfs.FS, dir string, opt FoundingOptions) (index uint64, err error) {
+	s := New(Options{FS: fs, CacheBytes: 8 << 20})
+	s.dir = dir
+	s.cache = pebble.NewCache(s.opt.CacheBytes)
+	defer s.cache.Unref()
+	if _, err := s.opt.FS.Stat(s.path(imageDir)); err != nil {
+		return 0, fmt.Errorf("kv: no image of a store in %s: %w", dir, err)
+	}
+	g, err := s.openGeneration(imageDir)
+	if err != nil {
+		return 0, fmt.Errorf("kv: %w", err)
+	}
+	index, err = s.prepareFounding(g, opt)
+	if err = errors.Join(err, g.db.Close()); err != nil {
+		return 0, fmt.Errorf("kv: prepare the image %s: %w", dir, err)
+	}
+	return index, s.opt.FS.RemoveAll(s.path(imageDir, "LOCK"))
+}
+
+func (s *Store) prepareFounding(g *generation, opt FoundingOptions) (uint64, error) {
+	st := *g.state.Load()
+	st.applied = max(st.applied, firstIndex)
+	if opt.BumpRevision < 0 {
+		return 0, fmt.Errorf("revisions never fall: can't be bumped by %d", opt.BumpRevision)
+	}
+	st.current += opt.BumpRevision
+	if opt.MarkCompacted {
+		st.compacted = st.current
+	}
+	a := applier{known: &known{}}
+	if err := a.attach(g); err != nil {
+		return 0, err
+	}
+	a.deleteFact(alarmsKey())
+	if err := a.commit(g, &st); err != nil {
+		return 0, err
+	}
+	return st.applied, s.flush(g)
+}
+
+// firstIndex is the lowest that an image can have that is not of a cluster's
+// beginning, which is empty.
+const firstIndex = 2
+
+// InspectImage counts what an extracted backup holds. It reads all of it, and
+// changes nothing.
+func InspectImage(ctx context.Context, fs vfs.FS, dir string) (info ImageInfo, err error) {
+	s := New(Options{FS: fs, CacheBytes: 8 << 20})
+	s.dir = dir
+	s.cache = pebble.NewCache(s.opt.CacheBytes)
+	defer s.cache.Unref()
+	g, err := s.openGeneration(imageDir)
+	if err != nil {
+		return info, fmt.Errorf("kv: %w", err)
+	}
+	s.swap(g)
+	defer func() {
+		s.swap(nil)
+		err = errors.Join(err, g.closeWhenUnused())
+	}()
+	st := g.state.Load()
+	info.Applied, info.Revision, info.Compacted = st.applied, st.current, st.compacted
+	if info.Hash, err = s.HashKV(ctx, 0); err != nil {
+		return info, err
+	}
+	err = s.read(func(v *view) error {
+		return v.scan(span{open: true}, v.rev, func(item) (bool, error) {
+			info.Keys++
+			return true, ctx.Err()
+		})
+	})
+	if err == nil {
+		info.Versions, err = countVersions(ctx, g.db, st.compacted)
+	}
+	return info, err
+}
+
+func countVersions(ctx context.Context, r pebble.Reader, compacted int64) (n int64, err error) {
+	var v view
+	lower, upper := span{open: true}.bounds()
+	err = eachEntry(ctx, r, lower, upper, func(it *pebble.Iterator) error {
+		cur, at, err := v.decode(it)
+		old := at.Main <= compacted
+		if !(old && cur.meta.Version == 0) {
+			n++
+		}
+		if old {
+			it.NextPrefix()
+		} else {
+			it.Next()
+		}
+		return err
+	})
+	return n, err
+}

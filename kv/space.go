@@ -1,0 +1,56 @@
+package kv
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// wasFlushed takes what a flush has written out of what is pending. A memtable
+// holds a little more than the batches that went into it, so that the
+// difference would fall below zero.
+func (g *generation) wasFlushed(i pebble.FlushInfo) {
+	for {
+		was := g.pending.Load()
+		now := max(0, was-int64(i.InputBytes))
+		if i.Err != nil || g.pending.CompareAndSwap(was, now) {
+			return
+		}
+	}
+}
+
+// Used is how many bytes the store's content takes: tables in use, and what
+// was written and not flushed yet. It is what a quota is about: unlike the size
+// on disk it has nothing of files that wait for deletion, and it falls by
+// itself once history is compacted, as the engine rewrites its tables;
+// [Store.Reclaim] has it do so at once. 0 while the store is not open.
+func (s *Store) Used() int64 {
+	g, err := s.acquire()
+	if err != nil {
+		return 0
+	}
+	defer g.release()
+	m := g.db.Metrics()
+	return int64(m.Table.Local.LiveSize+m.BlobFiles.Local.LiveSize) + g.pending.Load()
+}
+
+// Reclaim rewrites the tables without what was deleted in them, and returns
+// when that is done. It takes reading and writing of the whole store, and is for
+// when space is short: where it is not, the engine chooses better itself what to
+// rewrite, and when.
+func (s *Store) Reclaim(ctx context.Context) error {
+	g, err := s.acquire()
+	if err != nil {
+		return err
+	}
+	defer g.release()
+	g.settle()
+	if err := s.flush(g.generation); err != nil {
+		return err
+	}
+	if err := g.db.Compact(ctx, []byte{0}, []byte{0xff}, true); err != nil {
+		return fmt.Errorf("kv: reclaim space: %w", err)
+	}
+	return nil
+}
