@@ -37,6 +37,10 @@ type Config struct {
 
 	// CacheBytes is how much of the store is kept in memory. Default: package kv's.
 	CacheBytes int64
+	// QuotaBytes bounds the store of this member: when it holds that much, the
+	// alarm NOSPACE is raised, and no member takes puts until it is cleared.
+	// 0 or less: none, and a disk that is full ends the member.
+	QuotaBytes int64
 	// Fatal is called when the store can't go on and must not return to it: it
 	// is to report and to end the process. Default: panic.
 	Fatal func(error)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -20,11 +21,16 @@ type Health struct {
 	Reason string `json:"reason"`
 }
 
-// serveHealth says whether a linearizable read succeeds here; with
-// ?serializable=true, whether a read of this member alone does.
+// serveHealth says whether no alarm is raised, those of ?exclude=NAME left out,
+// and a linearizable read succeeds here; with ?serializable=true, whether a read
+// of this member alone does.
 func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) {
 	h, code := Health{Health: "true"}, http.StatusOK
-	if err := s.checkRead(r.Context(), r.URL.Query().Get("serializable") == "true"); err != nil {
+	err := s.checkAlarms(r.URL.Query()["exclude"])
+	if err == nil {
+		err = s.checkRead(r.Context(), r.URL.Query().Get("serializable") == "true")
+	}
+	if err != nil {
 		h, code = Health{Health: "false", Reason: err.Error()}, http.StatusServiceUnavailable
 	}
 	writeJSON(w, code, h)
@@ -52,9 +58,21 @@ func (s *Server) readyChecks() []check {
 			}
 			return nil
 		}},
+		{"data_corruption", func(context.Context) error { return s.checkAlarms([]string{pb.AlarmType_NOSPACE.String()}) }},
 		{"serializable_read", func(ctx context.Context) error { return s.checkRead(ctx, true) }},
 		{"linearizable_read", func(ctx context.Context) error { return s.checkRead(ctx, false) }},
 	}
+}
+
+// checkAlarms names the first alarm that is raised, in etcd's words. Those whose
+// kinds are excluded don't count.
+func (s *Server) checkAlarms(exclude []string) error {
+	for _, a := range s.store.Alarms() {
+		if kind := a.GetAlarm().String(); !slices.Contains(exclude, kind) {
+			return errors.New("ALARM " + kind)
+		}
+	}
+	return nil
 }
 
 // checkRead reads one key, or says in words why that can't be done.

@@ -53,7 +53,8 @@ type Server struct {
 	cfg       Config
 	log       *slog.Logger
 	node      member
-	store     etcdapi.Store
+	store     store
+	quota     *quota // nil: none
 	size      func() (total, used int64)
 	events    *recorder
 	port      *splitter
@@ -64,6 +65,9 @@ type Server struct {
 	http      *http.Server
 	probing   *http.Server // on ListenMetrics
 	advertise string
+
+	background    context.Context // ends with the node; for what runs beside the requests
+	endBackground context.CancelFunc
 
 	leaving atomic.Bool // Stop has begun: not ready any more
 	once    sync.Once
@@ -121,7 +125,7 @@ func nodeConfig(cfg Config, advertise string, rec *recorder) muster.Config {
 }
 
 // newServer puts the parts together; serve starts them.
-func newServer(cfg Config, node member, store etcdapi.Store, size func() (int64, int64), rec *recorder) *Server {
+func newServer(cfg Config, node member, store store, size func() (int64, int64), rec *recorder) *Server {
 	s := &Server{
 		cfg: cfg, log: cfg.Node.Logger, node: node, store: store, size: size,
 		events: rec, done: make(chan struct{}),
@@ -130,10 +134,12 @@ func newServer(cfg Config, node member, store etcdapi.Store, size func() (int64,
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	api := etcdapi.New(etcdapi.Config{
+	s.background, s.endBackground = context.WithCancel(context.Background())
+	api := etcdapi.New(s.withQuota(etcdapi.Config{
 		Proposer: node, Membership: node, Store: store, Size: size, Faults: faults(),
 		Version: EtcdVersion, RequestTimeout: cfg.RequestTimeout, PeerScheme: scheme(cfg.Node.PeerTLS.CertFile != ""),
-	})
+		SnapshotBytesPerSecond: cfg.Node.SnapshotSendBytesPerSecond,
+	}))
 	s.grpc = s.newGRPC(api)
 	metrics := s.metrics()
 	s.http = s.newHTTP(s.routes(metrics))
@@ -160,6 +166,9 @@ func (s *Server) serve(ls ...net.Listener) {
 		_, secure := l.(secured)
 		s.log.Info("serving clients", "addr", l.Addr().String(), "tls", secure)
 	}
+	if s.quota != nil {
+		s.group.Go(func() { s.keepQuota(s.background) })
+	}
 	go s.watch()
 }
 
@@ -174,6 +183,7 @@ func (s *Server) ended(what string, err error) {
 // in flight, such as the very one that made the node leave, are answered first.
 func (s *Server) watch() {
 	<-s.node.Done()
+	s.endBackground()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	s.drain(ctx)

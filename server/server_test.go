@@ -255,7 +255,7 @@ func TestHealth(t *testing.T) {
 		{"healthy", "/livez", healthy, 200, "ok\n"},
 		{"no member is alive", "/livez", blank, 200, "ok\n"},
 		{"healthy", "/readyz", healthy, 200, "ok\n"},
-		{"verbose", "/readyz?verbose", healthy, 200, "[+]not_stopping ok\n[+]serializable_read ok\n[+]linearizable_read ok\nok\n"},
+		{"verbose", "/readyz?verbose", healthy, 200, "[+]not_stopping ok\n[+]data_corruption ok\n[+]serializable_read ok\n[+]linearizable_read ok\nok\n"},
 		{"no leader", "/readyz", leaderless, 503, "[+]serializable_read ok\n[-]linearizable_read failed: RAFT NO LEADER"},
 		{"no leader, but that", "/readyz?exclude=linearizable_read", leaderless, 200, "ok\n"},
 		{"no leader, one check", "/readyz/serializable_read", leaderless, 200, "ok\n"},

@@ -40,6 +40,7 @@ type serveFlags struct {
 	expect                       int
 	heartbeat, election          time.Duration
 	snapshotLog, snapshotRate    int64 // bytes; bytes a second
+	quota                        int64 // bytes
 	logLevel, logFormat          string
 	config                       string
 	peerTLS                      muster.PeerTLS
@@ -67,6 +68,7 @@ func (f *serveFlags) register(set *pflag.FlagSet) {
 	set.DurationVar(&f.election, "election-timeout", time.Second, "time without a leader before an election; at least five heartbeats")
 	set.Int64Var(&f.snapshotLog, "snapshot-log-bytes", 64<<20, "how much log is gathered before a snapshot is taken and the log before it is dropped")
 	set.Int64Var(&f.snapshotRate, "snapshot-send-rate", 0, "how fast snapshots are sent, in bytes a second (default: as fast as it goes)")
+	set.Int64Var(&f.quota, "quota-backend-bytes", 0, "how many bytes the store may hold before puts are refused and the alarm NOSPACE is raised (default: no limit)")
 	set.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	set.StringVar(&f.logFormat, "log-format", "text", "text or json")
 	set.StringVar(&f.peerTLS.CertFile, "peer-tls-cert", "", "certificate (PEM) that this member shows to others; with it members speak TLS")
@@ -107,6 +109,7 @@ func (f *serveFlags) serverConfig(log *slog.Logger) (server.Config, error) {
 		Listen:    f.listen,
 		Advertise: f.advertise,
 		TLS:       f.port.TLS, GRPC: f.port.GRPC, ListenMetrics: f.port.ListenMetrics,
+		QuotaBytes: f.quota,
 		Node: muster.Config{
 			Name: f.name, DataDir: f.dataDir, PinFile: f.pinFile, Cluster: f.cluster, Zone: f.zone,
 			PeerListen: f.peerListen, PeerAdvertise: f.peerAdvertise,

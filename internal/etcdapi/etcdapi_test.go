@@ -120,6 +120,7 @@ func (n *fakeNode) Transfer(_ context.Context, id cluster.NodeID) error {
 type rig struct {
 	node *fakeNode
 	lis  *bufconn.Listener
+	disk vfs.FS // of the store
 }
 
 func newRig(t testing.TB, change ...func(*Config)) *rig {
@@ -151,7 +152,7 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 	api := New(cfg)
 	srv := grpc.NewServer(api.Options()...)
 	api.Register(srv)
-	r := &rig{node: n, lis: bufconn.Listen(1 << 20)}
+	r := &rig{node: n, lis: bufconn.Listen(1 << 20), disk: fs}
 	done := make(chan struct{})
 	go func() { defer close(done); srv.Serve(r.lis) }()
 	t.Cleanup(func() {

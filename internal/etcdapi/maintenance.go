@@ -10,10 +10,9 @@ import (
 	"github.com/musterhq/muster/cluster"
 )
 
-// maintenanceService is the part of etcd's Maintenance that means something
-// here; the rest is codes.Unimplemented.
+// maintenanceService is etcd's Maintenance.
 type maintenanceService struct {
-	pb.UnimplementedMaintenanceServer
+	pb.UnsafeMaintenanceServer
 	*Server
 }
 
@@ -32,7 +31,11 @@ func (s *maintenanceService) Status(context.Context, *pb.StatusRequest) (*pb.Sta
 		RaftTerm:         st.Term,
 		RaftAppliedIndex: st.Applied,
 		IsLearner:        st.Self.Awaits(),
+		StorageVersion:   storageVersion,
 		DowngradeInfo:    &pb.DowngradeInfo{},
+	}
+	if s.cfg.Quota != nil {
+		resp.DbSizeQuota = s.cfg.Quota.Limit()
 	}
 	if st.Leader == 0 {
 		resp.Errors = append(resp.Errors, status.Convert(rpctypes.ErrGRPCNoLeader).Message())
@@ -40,16 +43,71 @@ func (s *maintenanceService) Status(context.Context, *pb.StatusRequest) (*pb.Sta
 			resp.Errors = append(resp.Errors, r.Text)
 		}
 	}
+	for _, a := range s.cfg.Store.Alarms() {
+		resp.Errors = append(resp.Errors, a.String())
+	}
 	return resp, nil
 }
 
-// Alarm implements the query of etcd's Maintenance.Alarm, which etcdctl
-// endpoint health asks: there are no alarms here.
-func (s *maintenanceService) Alarm(_ context.Context, r *pb.AlarmRequest) (*pb.AlarmResponse, error) {
-	if r.Action != pb.AlarmRequest_GET {
-		return nil, unimplemented("alarms can't be set or cleared: a member whose disk is full stops and says so")
+// Alarm implements etcd's Maintenance.Alarm. Other than there, a list of those
+// that are raised is a linearizable read and enters no log: probes ask it often.
+func (s *maintenanceService) Alarm(ctx context.Context, r *pb.AlarmRequest) (*pb.AlarmResponse, error) {
+	if r.GetAction() == pb.AlarmRequest_GET {
+		return s.listAlarms(ctx, r.GetAlarm())
 	}
-	return &pb.AlarmResponse{Header: s.header()}, nil
+	resp, err := s.proposeAlarm(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	s.fill(resp.Header)
+	return resp, nil
+}
+
+func (s *maintenanceService) listAlarms(ctx context.Context, kind pb.AlarmType) (*pb.AlarmResponse, error) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	if _, err := s.cfg.Proposer.ReadIndex(ctx); err != nil {
+		return nil, s.toGRPC(err)
+	}
+	resp := &pb.AlarmResponse{Header: s.header()}
+	for _, a := range s.cfg.Store.Alarms() {
+		if kind == pb.AlarmType_NONE || kind == a.GetAlarm() {
+			resp.Alarms = append(resp.Alarms, a)
+		}
+	}
+	return resp, nil
+}
+
+// Defragment implements etcd's Maintenance.Defragment. There is nothing to do:
+// what was deleted and compacted is given back in the background.
+func (s *maintenanceService) Defragment(context.Context, *pb.DefragmentRequest) (*pb.DefragmentResponse, error) {
+	return &pb.DefragmentResponse{Header: s.header()}, nil
+}
+
+// Hash implements etcd's Maintenance.Hash: all that is replicated.
+func (s *maintenanceService) Hash(ctx context.Context, _ *pb.HashRequest) (*pb.HashResponse, error) {
+	sum, rev, err := s.cfg.Store.Hash(ctx)
+	if err != nil {
+		return nil, s.toGRPC(err)
+	}
+	resp := &pb.HashResponse{Header: &pb.ResponseHeader{Revision: rev}, Hash: sum}
+	s.fill(resp.Header)
+	return resp, nil
+}
+
+// HashKV implements etcd's Maintenance.HashKV: the keys as of a revision. It
+// takes as long as the store is large, and its client's deadline, if any, ends it.
+func (s *maintenanceService) HashKV(ctx context.Context, r *pb.HashKVRequest) (*pb.HashKVResponse, error) {
+	h, err := s.cfg.Store.HashKV(ctx, r.GetRevision())
+	if err != nil {
+		return nil, s.toGRPC(err)
+	}
+	resp := &pb.HashKVResponse{
+		Header: &pb.ResponseHeader{Revision: h.Current},
+		Hash:   h.Sum, CompactRevision: h.Compacted, HashRevision: h.Revision,
+	}
+	s.fill(resp.Header)
+	return resp, nil
 }
 
 // MoveLeader implements etcd's Maintenance.MoveLeader. As there, it must be

@@ -7,11 +7,13 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/event"
+	"github.com/musterhq/muster/kv"
 	"github.com/musterhq/muster/statemachine"
 )
 
@@ -54,6 +56,13 @@ type Store interface {
 	ReadTxn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse, error)
 	// Revision is the current revision and the one up to which history is gone.
 	Revision() (current, compacted int64)
+	// Alarms are those that are raised. They must not be changed.
+	Alarms() []*pb.AlarmMember
+	// Hash is over all that is replicated, HashKV over the keys as of a revision.
+	Hash(ctx context.Context) (sum uint32, rev int64, err error)
+	HashKV(ctx context.Context, rev int64) (kv.KeysHash, error)
+	// Backup is an image to be sent; it must be closed.
+	Backup() (*kv.Backup, error)
 }
 
 const (
@@ -75,6 +84,11 @@ type Config struct {
 	// Size is the number of bytes the store takes on disk, and how many of
 	// them are in use.
 	Size func() (total, used int64)
+	// Quota bounds the store; nil: nothing does.
+	Quota Quota
+	// SnapshotBytesPerSecond bounds how fast snapshots go to clients, all of them
+	// together. Default: not at all.
+	SnapshotBytesPerSecond int64
 	// Faults are the Proposer's errors.
 	Faults Faults
 	// Version is what Maintenance.Status calls the server's version.
@@ -91,8 +105,9 @@ type Config struct {
 
 // Server implements etcd's services. Its methods are safe for concurrent use.
 type Server struct {
-	cfg    Config
-	faults []fault
+	cfg       Config
+	faults    []fault
+	snapshots *rate.Limiter // of those that go to clients; nil: none
 }
 
 // New returns a Server; it starts nothing.
@@ -104,7 +119,7 @@ func New(cfg Config) *Server {
 		cfg.MaxRequestBytes = DefaultMaxRequestBytes
 	}
 	cfg.PeerScheme = cmp.Or(cfg.PeerScheme, "http")
-	return &Server{cfg: cfg, faults: cfg.Faults.table()}
+	return &Server{cfg: cfg, faults: cfg.Faults.table(), snapshots: snapshotLimit(cfg.SnapshotBytesPerSecond)}
 }
 
 // Options are the gRPC options under which the services behave as etcd's do:
@@ -118,6 +133,7 @@ func (s *Server) Options() []grpc.ServerOption {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * time.Hour, Timeout: 20 * time.Second}),
 		grpc.UnaryInterceptor(s.requireLeaderUnary),
+		grpc.ChainUnaryInterceptor(s.checkQuota),
 		grpc.StreamInterceptor(s.requireLeaderStream),
 	}
 }

@@ -1,0 +1,140 @@
+package server
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+
+	"github.com/musterhq/muster/internal/etcdapi"
+	"github.com/musterhq/muster/kv"
+)
+
+// store is what a server needs of a *kv.Store.
+type store interface {
+	etcdapi.Store
+	Used() int64
+	Reclaim(ctx context.Context) error
+}
+
+// quota bounds the store of this member. What is used is measured now and then;
+// what is admitted in between is counted by its cost. Whoever is refused raises
+// the alarm NOSPACE, and so does tend, for a member that nobody asks for anything.
+type quota struct {
+	limit int64 // bytes
+	store store
+	used  atomic.Int64 // at the last measurement, and the cost of what was admitted since
+
+	tried     time.Time     // when space was last reclaimed
+	pause     time.Duration // before it is again
+	compacted int64         // history was compacted up to there then
+}
+
+func newQuota(limit int64, store store) *quota {
+	q := &quota{limit: limit, store: store}
+	q.used.Store(store.Used())
+	return q
+}
+
+// withQuota gives the services the quota, if there is one.
+func (s *Server) withQuota(c etcdapi.Config) etcdapi.Config {
+	if s.cfg.QuotaBytes > 0 {
+		s.quota = newQuota(s.cfg.QuotaBytes, s.store)
+		c.Quota = s.quota
+	}
+	return c
+}
+
+// Admit implements etcdapi.Quota.
+func (q *quota) Admit(cost int64) bool {
+	for {
+		used := q.used.Load()
+		if used+cost >= q.limit {
+			return false
+		}
+		if q.used.CompareAndSwap(used, used+cost) {
+			return true
+		}
+	}
+}
+
+// Limit implements etcdapi.Quota.
+func (q *quota) Limit() int64 { return q.limit }
+
+// How often the store is measured, and how long after one attempt to reclaim
+// space the next one is made: at first, and at most, when little came of it.
+const (
+	quotaEvery   = time.Second
+	reclaimFirst = 5 * time.Second
+	reclaimMost  = 10 * time.Minute
+)
+
+// tend measures, and says whether the quota is exceeded. While it is, space is
+// reclaimed, so that it is enough to delete and to compact, as the engine alone
+// would take its time.
+func (q *quota) tend(ctx context.Context, now time.Time) (exceeded bool) {
+	used := q.store.Used()
+	if used >= q.limit && q.due(now) {
+		q.tried = now
+		_ = q.store.Reclaim(ctx) // a store that can't be written to stops by itself
+		after := q.store.Used()
+		if q.pause = max(q.pause, reclaimFirst); after > used-used/100 {
+			q.pause = min(2*q.pause, reclaimMost)
+		}
+		used = after
+	}
+	if used < q.limit {
+		q.pause = 0
+	}
+	q.used.Store(used)
+	return used >= q.limit
+}
+
+// due: at once when more was compacted, else after the pause.
+func (q *quota) due(now time.Time) bool {
+	_, compacted := q.store.Revision()
+	if compacted != q.compacted {
+		q.compacted, q.pause = compacted, 0
+	}
+	return now.Sub(q.tried) >= q.pause
+}
+
+// keepQuota tends the quota until ctx ends.
+func (s *Server) keepQuota(ctx context.Context) {
+	tick := time.NewTicker(quotaEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			if s.quota.tend(ctx, now) {
+				s.raise(ctx, pb.AlarmType_NOSPACE, uint64(s.node.Glance().Self))
+			}
+		}
+	}
+}
+
+// raise raises an alarm, unless it is raised already.
+func (s *Server) raise(ctx context.Context, kind pb.AlarmType, member uint64) {
+	for _, a := range s.store.Alarms() {
+		if a.GetAlarm() == kind && a.GetMemberID() == member {
+			return
+		}
+	}
+	if s.node.Status().ClusterID.IsZero() {
+		return
+	}
+	cmd, err := kv.EncodeAlarm(&pb.AlarmRequest{Action: pb.AlarmRequest_ACTIVATE, Alarm: kind, MemberID: member})
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, s.cfg.RequestTimeout)
+		defer cancel()
+		_, err = s.node.Propose(ctx, cmd)
+	}
+	if err != nil {
+		s.log.Warn("an alarm could not be raised; trying again", "alarm", kind.String(), "err", err)
+		return
+	}
+	s.log.Warn("alarm raised", "alarm", kind.String(), "member", member)
+}

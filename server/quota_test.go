@@ -1,0 +1,106 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+)
+
+// measured is a store of which only the size counts.
+type measured struct {
+	store
+	used, after int64
+	compacted   int64
+	reclaimed   int
+}
+
+func (m *measured) Used() int64              { return m.used }
+func (m *measured) Revision() (int64, int64) { return 1, m.compacted }
+func (m *measured) Reclaim(context.Context) error {
+	m.reclaimed++
+	m.used = m.after
+	return nil
+}
+
+func TestQuotaCounts(t *testing.T) {
+	q := newQuota(1000, &measured{used: 500})
+	for _, c := range []struct {
+		cost int64
+		want bool
+	}{{400, true}, {100, false}, {99, true}, {1, false}} {
+		if got := q.Admit(c.cost); got != c.want {
+			t.Errorf("a request of %d bytes: %v, want %v", c.cost, got, c.want)
+		}
+	}
+	if q.tend(context.Background(), time.Now()) || !q.Admit(400) {
+		t.Error("what was measured doesn't take the place of what was counted")
+	}
+}
+
+// TestQuotaReclaims: at once, then less and less often, and at once again when
+// more was compacted.
+func TestQuotaReclaims(t *testing.T) {
+	m := &measured{used: 1200, after: 1200}
+	q := newQuota(1000, m)
+	now := time.Unix(0, 0)
+	ctx := context.Background()
+	var at []time.Duration
+	for s := range 120 {
+		before := m.reclaimed
+		if !q.tend(ctx, now.Add(time.Duration(s)*time.Second)) {
+			t.Fatal("the quota is not exceeded")
+		}
+		if m.reclaimed > before {
+			at = append(at, time.Duration(s))
+		}
+	}
+	if want := []time.Duration{0, 10, 30, 70}; len(at) != len(want) || at[1] != want[1] || at[2] != want[2] || at[3] != want[3] {
+		t.Errorf("reclaimed at %d s, want %d", at, want)
+	}
+	m.compacted, m.after = 5, 900
+	if q.tend(ctx, now.Add(121*time.Second)) {
+		t.Error("exceeded after space was given back")
+	}
+	if n := m.reclaimed; q.tend(ctx, now.Add(time.Hour)) || m.reclaimed != n {
+		t.Error("space is reclaimed though there is enough")
+	}
+}
+
+// TestAlarmsAndHealth: a raised alarm is ill health until it is left out.
+func TestAlarmsAndHealth(t *testing.T) {
+	r := newRig(t)
+	r.raise(context.Background(), pb.AlarmType_NOSPACE, 1)
+	r.raise(context.Background(), pb.AlarmType_NOSPACE, 1) // is raised already
+	if n := len(r.store.Alarms()); n != 1 || r.node.index != 1 {
+		t.Fatalf("%d alarms, %d proposals; want one of each", n, r.node.index)
+	}
+	for path, want := range map[string]string{
+		"/health":                   `503 {"health":"false","reason":"ALARM NOSPACE"}`,
+		"/health?serializable=true": `503 {"health":"false","reason":"ALARM NOSPACE"}`,
+		"/health?exclude=NOSPACE":   `200 {"health":"true","reason":""}`,
+		"/health?exclude=CORRUPT":   `503 {"health":"false","reason":"ALARM NOSPACE"}`,
+		"/readyz":                   "200 ok",
+	} {
+		if got := r.answer(t, path); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+	r.raise(context.Background(), pb.AlarmType_CORRUPT, 1)
+	if got := r.answer(t, "/readyz"); !strings.HasPrefix(got, "503 ") || !strings.Contains(got, "[-]data_corruption failed: ALARM CORRUPT") {
+		t.Errorf("/readyz: %s", got)
+	}
+	if got := r.answer(t, "/readyz?exclude=data_corruption"); got != "200 ok" {
+		t.Errorf("/readyz without the alarm: %s", got)
+	}
+}
+
+func (r *rig) answer(t *testing.T, path string) string {
+	t.Helper()
+	code, body := r.do(t, http.MethodGet, path)
+	return fmt.Sprintf("%d %s", code, strings.TrimSpace(body))
+}
