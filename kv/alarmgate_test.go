@@ -47,7 +47,8 @@ func (m *model) alarm(r *pb.AlarmRequest) *pb.AlarmResponse {
 
 // refuse is what they keep a command from; reads are no commands.
 func (a modelAlarms) refuse(req proto.Message) error {
-	if _, ok := req.(*pb.AlarmRequest); ok {
+	switch req.(type) {
+	case *pb.AlarmRequest, *pb.LeaseCheckpointRequest:
 		return nil
 	}
 	if a[modelAlarm{pb.AlarmType_CORRUPT, 7}] {
@@ -59,7 +60,8 @@ func (a modelAlarms) refuse(req proto.Message) error {
 	if t, ok := req.(*pb.TxnRequest); ok && modelPuts(t) {
 		return ErrNoSpace
 	}
-	if _, ok := req.(*pb.PutRequest); ok {
+	switch req.(type) {
+	case *pb.PutRequest, *pb.LeaseGrantRequest:
 		return ErrNoSpace
 	}
 	return nil

@@ -130,6 +130,10 @@ func (s *stranger) Control(_ context.Context, _ wire.Hello, req wire.Request) wi
 	return wire.Response{Nack: &wire.Nack{Code: "stranger", Reason: "this is no node"}}
 }
 
+func (s *stranger) Question(context.Context, wire.Hello, []byte) wire.Answer {
+	return wire.Answer{Verdict: wire.Failed}
+}
+
 func (s *stranger) Messages(wire.Hello, *wire.Batch) error              { return nil }
 func (s *stranger) Snapshot(context.Context, wire.Hello, net.Conn)      {}
 func (s *stranger) Unreachable(cluster.NodeID)                          {}
