@@ -70,7 +70,9 @@ func printMembers(w io.Writer, list []memberRow) {
 		return pairNote(m.ID, all)
 	}
 	rows := make([][]string, 0, len(list))
-	for _, m := range byName(list, naming) {
+	sorted := byName(list, naming)
+	slices.SortStableFunc(sorted, func(a, b memberRow) int { return cmp.Compare(rank(a), rank(b)) })
+	for _, m := range sorted {
 		role := m.Role.String()
 		if m.Leader {
 			role = "leader"
@@ -78,6 +80,14 @@ func printMembers(w io.Writer, list []memberRow) {
 		rows = append(rows, []string{m.ID.String(), dash(m.Name), role, dash(m.ClientAddr), m.PeerAddr, dash(m.Zone), note(m)})
 	}
 	table(w, []string{"ID", "NAME", "ROLE", "CLIENTS", "PEERS", "ZONE", ""}, rows)
+}
+
+// rank puts those that are to come behind those that are there.
+func rank(m memberRow) int {
+	if m.Announced {
+		return 1
+	}
+	return 0
 }
 
 // expected is an announcement as a member.

@@ -44,6 +44,7 @@ var whyCases = []whyCase{
 	{"learner_unstable", "a learner has come back, and has fallen silent before", learnerUnstable},
 	{"promotion_quorum_margin", "learners are not promoted: with them a quorum could be lost", quorumMargin},
 	{"promotion_needs_member", "a learner stays one: two voters survive no more than one", needsMember},
+	{"promotion_announced", "a learner is not promoted: it was announced as one; and a member that was announced hasn't come", announcedScreen},
 	{"promotion_paused", "learners are not promoted: somebody has paused it", pausedScreen},
 	{"promotion_zone", "a vote is not moved to another zone: with it a quorum could be lost", spreadQuorum},
 	{"zone_has_half", "one zone has most of the votes", zoneHasHalf},

@@ -23,6 +23,7 @@ var commandCases = []commandCase{
 	{"remove_below_floor", "a removal is refused: fewer voters than the floor would be left", removeBelowFloor},
 	{"plan_zones", "what is planned where a zone has most of the votes, and a member joins in another", planZones},
 	{"plan_paused", "what is planned while it is paused, and how that ends", planPaused},
+	{"members_announced", "members that were announced, of which one has come", membersAnnounced},
 	{"members_wiped", "two members of one name, one of which replaces the other", membersWiped},
 }
 
@@ -67,6 +68,12 @@ func (o *operator) at(name, format string, args ...any) *mustertest.Member {
 			id = id[1:] + "b"
 		}
 		o.ids[x.ID] = id
+		if x.Alias != 0 {
+			o.ids[x.Alias] = strings.Repeat("a"+digits, 8)
+		}
+	}
+	for _, a := range m.Status().Announced {
+		o.ids[a.ID] = strings.Repeat("a"+strings.TrimPrefix(a.Addrs()[0], "n")[:1], 8)
 	}
 	return m
 }
@@ -181,6 +188,13 @@ func planPaused(t *testing.T) *operator {
 	time.Sleep(5 * time.Second)
 	o.plan("n1", "")
 	o.policy("n1", "resume", map[string]string{"paused": ""})
+	o.plan("n1", "")
+	return o
+}
+
+func membersAnnounced(t *testing.T) *operator {
+	o := &operator{t: t, c: announcedPair(t)}
+	o.members("n1")
 	o.plan("n1", "")
 	return o
 }

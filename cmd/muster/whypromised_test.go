@@ -33,6 +33,7 @@ var promised = []promise{
 	{"a promotion is held back by the number of members", []string{"promotion_needs_member"}},
 	{"a promotion is held back by the quorum", []string{"promotion_quorum_margin"}},
 	{"a promotion is held back by a zone", []string{"promotion_zone", "zone_has_half", "plan_zones"}},
+	{"a promotion waits for somebody's word", []string{"promotion_announced", "members_announced"}},
 	{"a promotion is held back by a pause", []string{"promotion_paused", "plan_paused"}},
 	{"a promotion in place of a wiped voter waits", []string{"voter_wiped", "members_wiped"}},
 	{"a removal is held back by the floor", []string{"remove_below_floor", "kept_for_floor"}},

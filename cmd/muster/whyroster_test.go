@@ -34,6 +34,24 @@ func pausedPair(t *testing.T) *mustertest.Cluster {
 	return c
 }
 
+// announcedPair is a cluster to which two learners were announced, n4 and n5, of
+// which n4 has come.
+func announcedPair(t *testing.T) *mustertest.Cluster {
+	c := led(t, mustertest.Options{})
+	for _, name := range []string{"n4", "n5"} {
+		if _, err := c.Member("n1").Announce(t.Context(), []string{"http://" + mustertest.Addr(name)}, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Join(t.Context(), "n4")
+	time.Sleep(5 * time.Second)
+	return c
+}
+
+func announcedScreen(t *testing.T) server.WhyAnswer {
+	return askFor(t, announcedPair(t), "n1", "announced", "announced_learner")
+}
+
 func pausedScreen(t *testing.T) server.WhyAnswer {
 	return askFor(t, pausedPair(t), "n2", "paused", "held_by_pause")
 }
