@@ -113,7 +113,7 @@ func (n *Node) Announce(ctx context.Context, peerURLs []string, learner bool) (c
 
 // Promote asks for a learner's promotion, by its ID or alias. nil: it is a voter,
 // or, where there are voters enough, on standby, and becomes one as soon as the
-// policy wants one more. Else ErrRefused, as a *[RefusedError] with the code of a
+// policy wants one more: nothing is left to ask for. Else ErrRefused, as a *[RefusedError] with the code of a
 // reason in docs/why.md: catching_up, not_active, would_lose_quorum and the like
 // pass; not_learner and unknown_member don't.
 func (n *Node) Promote(ctx context.Context, id cluster.NodeID) error { return n.host.Promote(ctx, id) }

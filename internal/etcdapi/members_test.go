@@ -176,8 +176,9 @@ func TestRefusalsAreEtcds(t *testing.T) {
 
 func TestSchemes(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.PeerScheme = "https" })
+	r.node.status.Members[2].ClientAddr = "https://h3:2379"
 	got, err := r.client(t).MemberList(testContext(t))
-	if err != nil || got.Members[0].PeerURLs[0] != "https://h1:2380" || got.Members[0].ClientURLs[0] != "http://h1:2379" {
+	if err != nil || got.Members[0].PeerURLs[0] != "https://h1:2380" || got.Members[0].ClientURLs[0] != "http://h1:2379" || got.Members[2].ClientURLs[0] != "https://h3:2379" {
 		t.Errorf("%v, %v", got, err)
 	}
 }

@@ -131,7 +131,7 @@ func TestPromotedToStandby(t *testing.T) {
 	w.until("all are up", w.level(w.nodes[3]))
 	w.ticks(20)
 	w.done(single("p2", wire.OpVote, n9.self.ID))
-	w.done(single("p3", wire.OpVote, alias)) // a script that asks again
+	w.refusedAs("not_learner", single("p3", wire.OpVote, alias)) // a script that asks again
 	if n := w.memberAt(w.leader(), n9.self.ID); n.Role != cluster.Learner || n.Wanted != cluster.Voter || n.Awaits() {
 		t.Fatalf("it is %+v", n)
 	}
@@ -146,8 +146,9 @@ func TestAnnouncedVoter(t *testing.T) {
 	w := newWorld(t, 3, 1, 3)
 	w.elect(1)
 	w.done(announce("a1", alias, false, "http://n9:2380"))
-	w.refusedAs("not_learner", single("p0", wire.OpVote, alias))
+	w.refusedAs("not_there", single("p0", wire.OpVote, alias))
 	n9 := w.join(9)
+	w.refusedAs("not_learner", single("p1", wire.OpVote, alias))
 	if m := w.memberAt(w.leader(), alias); m.ID != n9.self.ID || m.Wanted != cluster.Voter || m.Awaits() {
 		t.Errorf("it came as %+v", m)
 	}

@@ -23,9 +23,10 @@ import (
 // not_stable), would_lose_quorum and replaces_living.
 func PlanPromote(s Seen, p Policy, id cluster.NodeID) (Change, *event.Reason) {
 	s.Members = slices.Clone(s.Members)
+	wanted := false // by somebody, as a voter
 	for i := range s.Members {
-		if m := &s.Members[i].Member; m.ID == id && m.Wanted == cluster.Learner {
-			m.Wanted = cluster.Voter
+		if m := &s.Members[i].Member; m.ID == id {
+			wanted, m.Wanted = m.Wanted == cluster.Voter, cluster.Voter
 		}
 	}
 	v := newView(s, p)
@@ -35,6 +36,8 @@ func PlanPromote(s Seen, p Policy, id cluster.NodeID) (Change, *event.Reason) {
 		return Change{}, r
 	case m.Member.Role == cluster.Voter:
 		return refuse(codeNotLearner, id, name(m)+" is a voter already", "nothing is left to do")
+	case wanted:
+		return refuse(codeNotLearner, id, name(m)+" is not kept a learner: it votes as soon as the policy wants one more voter", "`muster why` says what it waits for")
 	}
 	c, _ := v.next()
 	if slices.Contains(c.Promote, id) {
@@ -52,11 +55,7 @@ func PlanPromote(s Seen, p Policy, id cluster.NodeID) (Change, *event.Reason) {
 
 // NotThere says that one that is only announced can't be promoted.
 func NotThere(id cluster.NodeID, a cluster.Announced) *event.Reason {
-	code := codeNotLearner
-	if a.Learner {
-		code = codeNotThere
-	}
-	return &event.Reason{Code: code, Peer: id,
+	return &event.Reason{Code: codeNotThere, Peer: id,
 		Text:   fmt.Sprintf("the member that is announced at %s has not joined yet", strings.Join(a.Addrs(), " or ")),
 		WayOut: "start it"}
 }

@@ -15,7 +15,7 @@ import (
 // TestStories plays testdata. A member is a line of input:
 //
 //	NAME voter|learner [leader] [down[=TICKS]] [ticks=N] [behind[=N]] [match=N] [snapshot]
-//	     [unseen] [stopping] [zone=Z] [replaces=NUMBER] [name=N] [announced]
+//	     [unseen] [stopping] [zone=Z] [replaces=NUMBER] [name=N] [announced] [wanted]
 //
 // A member is active for 100 ticks and caught up unless its line says
 // otherwise; its ID is its number. Commands, with members as input:
@@ -143,6 +143,8 @@ func parse(t *testing.T, d *datadriven.TestData) (Seen, Policy) {
 				m.Member.Zone = val
 			case "announced":
 				m.Member.Wanted = cluster.Learner
+			case "wanted":
+				m.Member.Wanted = cluster.Voter
 			case "replaces":
 				m.Member.Replaces = cluster.NodeID(n)
 			case "name":
