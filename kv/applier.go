@@ -21,6 +21,7 @@ type applier struct {
 	facts  facts
 	recent recent
 	known  *known
+	hub    *hub  // nil: there are no watches
 	begin  int64 // revision before the current command
 	first  int   // len(pend.changes) before the current command
 	enc    encoder

@@ -92,6 +92,7 @@ func (s *Store) Restore(dir string, through uint64) error {
 	}
 	s.startPurge(g)
 	s.retire(s.swap(g))
+	s.hub.reset(g.state.Load().current)
 	return nil
 }
 

@@ -3,8 +3,8 @@
 //
 // It is the machine and nothing around it: no network, no gRPC service, no
 // raft. Leases are kept with the keys that hang on them; when one is over is
-// for the leader to say, by a command ([EncodeLeaseExpiry]). Watches are not
-// here yet. Requests are etcd's own protobuf types, and so are the
+// for the leader to say, by a command ([EncodeLeaseExpiry]).
+// Requests are etcd's own protobuf types, and so are the
 // responses and the errors, down to the quirks that a client can see (they
 // are named where they are, see rangeKeys and checkWrites). Cluster ID, member
 // ID and term in the headers are for the server to fill in.
@@ -63,6 +63,13 @@
 // Large values are not separated into blob files yet: Pebble 2.1 calls that
 // experimental. Watch it: it would cut the cost of compactions for values of
 // kibibytes.
+//
+// # Watches
+//
+// A watch is told of what changes, from any revision on that is not compacted;
+// see [Store.NewWatches]. The newest changes of all keys are kept in memory
+// while anybody watches, and whoever lags behind them is served from the event
+// log and the versions on disk. Apply copies its changes and goes on.
 //
 // # Compaction
 //

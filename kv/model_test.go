@@ -18,7 +18,14 @@ type model struct {
 	hist           map[string][]modelVersion // oldest first
 	leases         map[int64]Lease
 	alarms         modelAlarms
-	reading        bool // the request does not come through the log
+	reading        bool         // the request does not come through the log
+	events         []modelEvent // of all keys, in order
+}
+
+type modelEvent struct {
+	key  string
+	kv   *mvccpb.KeyValue // nil: deleted
+	main int64
 }
 
 type modelVersion struct {
@@ -35,6 +42,7 @@ func (m *model) clone() *model {
 	c := &model{
 		rev: m.rev, compacted: m.compacted,
 		hist: maps.Clone(m.hist), leases: maps.Clone(m.leases), alarms: maps.Clone(m.alarms),
+		events: slices.Clip(m.events),
 	}
 	for k, v := range c.hist {
 		c.hist[k] = slices.Clip(v)
@@ -111,6 +119,7 @@ func (t *modelTxn) put(r *pb.PutRequest) (*pb.PutResponse, error) {
 		}
 	}
 	t.m.hist[string(r.Key)] = append(t.m.hist[string(r.Key)], modelVersion{kv: kv, main: main})
+	t.m.events = append(t.m.events, modelEvent{key: string(r.Key), kv: kv, main: main})
 	t.changes++
 	resp := &pb.PutResponse{Header: &pb.ResponseHeader{Revision: main}}
 	if r.PrevKv {
@@ -124,6 +133,7 @@ func (t *modelTxn) delete(r *pb.DeleteRangeRequest) *pb.DeleteRangeResponse {
 	for _, kv := range kvs {
 		k := string(kv.Key)
 		t.m.hist[k] = append(t.m.hist[k], modelVersion{main: t.m.rev + 1, deleted: true})
+		t.m.events = append(t.m.events, modelEvent{key: k, main: t.m.rev + 1})
 		t.changes++
 	}
 	resp := &pb.DeleteRangeResponse{Header: &pb.ResponseHeader{Revision: t.now()}, Deleted: int64(len(kvs))}

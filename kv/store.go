@@ -29,6 +29,7 @@ type Store struct {
 
 	applier applier // belongs to the driving goroutine
 	known   known
+	hub     hub
 
 	mu   sync.RWMutex
 	live *generation // nil while not open
@@ -48,7 +49,8 @@ func New(opt Options) *Store {
 		opt: opt.withDefaults(), purge: defaultPurgeLimits(),
 		failed: make(chan struct{}), hashing: make(chan struct{}, 1),
 	}
-	s.applier.known = &s.known
+	s.applier.known, s.applier.hub = &s.known, &s.hub
+	s.hub.init()
 	return s
 }
 
@@ -94,6 +96,7 @@ func (s *Store) Open(dir string) (applied uint64, err error) {
 	}
 	s.startPurge(g)
 	s.swap(g)
+	s.hub.reset(g.state.Load().current)
 	return g.state.Load().applied, nil
 }
 
@@ -165,6 +168,9 @@ func (a *applier) commit(g *generation, st *state) error {
 	a.known.leases.publish()
 	if moved && g.purger != nil {
 		g.purger.kick()
+	}
+	if a.hub != nil {
+		a.hub.committed(a.pend.changes, st.current)
 	}
 	return nil
 }
@@ -238,6 +244,7 @@ func (s *Store) Revision() (current, compacted int64) {
 // does nothing.
 func (s *Store) Close() error {
 	g := s.swap(nil)
+	s.hub.close()
 	s.retired.Wait()
 	if g == nil {
 		return nil
@@ -247,7 +254,7 @@ func (s *Store) Close() error {
 	ferr := s.flush(g)
 	err := g.db.Close()
 	s.cache.Unref()
-	s.applier = applier{known: &s.known}
+	s.applier = applier{known: &s.known, hub: &s.hub}
 	s.known.alarms.list.Store(nil)
 	s.known.leases.replace(nil)
 	return errors.Join(ferr, err)

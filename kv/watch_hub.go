@@ -1,0 +1,381 @@
+package kv
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// hub leads what is committed to the watches that it is for.
+//
+// Apply only lays a page into the inbox, under a lock of its own that nobody
+// holds for long. Whoever comes next, a group that is polled or the hub's own
+// goroutine, carries it from there to the tail, notes its revisions with the
+// watches that want them, and wakes the groups of those.
+//
+// Exactness rests on one number, watcher.next: an event is given to a watch if
+// its revision is not below, and next moves past it then. Where the event came
+// from, and whether it comes again, does not matter.
+type hub struct {
+	limits watchLimits // not changed
+	in     inbox
+	kick   chan struct{} // the inbox is not empty; for the goroutine
+
+	mu      sync.Mutex // guards what follows, and much of Watches and watcher; never held over I/O
+	tail    tail
+	index   watchIndex
+	groups  map[*Watches]struct{} // those with watches
+	toWake  []*Watches
+	closed  bool
+	stop    chan struct{} // closed to end the goroutine; nil while there is none
+	running sync.WaitGroup
+}
+
+// inbox holds what was committed and not looked at yet.
+type inbox struct {
+	on atomic.Bool // there is a watch
+
+	mu    sync.Mutex
+	pages []*page
+	bytes int
+	last  int64 // the revision of the store, as the last commit left it
+	lost  bool  // pages were thrown away, since too many waited
+}
+
+func (h *hub) init() {
+	h.kick = make(chan struct{}, 1)
+	h.limits = defaultWatchLimits()
+	h.groups, h.index = map[*Watches]struct{}{}, newWatchIndex()
+}
+
+// committed tells of the changes of one Apply call, after readers see them.
+// Without watches it costs one lock that nobody else wants.
+func (h *hub) committed(changes []change, current int64) {
+	in, p := &h.in, (*page)(nil)
+	if in.on.Load() {
+		p = newPage(changes)
+	}
+	in.mu.Lock()
+	if p == nil && in.on.Load() { // it began a moment ago
+		p = newPage(changes)
+	}
+	in.last = current
+	if p != nil {
+		in.put(p, h.limits.tail)
+	}
+	in.mu.Unlock()
+	if p != nil {
+		select {
+		case h.kick <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (in *inbox) put(p *page, limit int) {
+	in.pages, in.bytes = append(in.pages, p), in.bytes+p.bytes
+	if in.bytes > limit {
+		in.pages, in.bytes, in.lost = nil, 0, true
+	}
+}
+
+// take empties the inbox.
+func (in *inbox) take() (pages []*page, last int64, lost bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	pages, last, lost = in.pages, in.last, in.lost
+	in.pages, in.bytes, in.lost = nil, 0, false
+	return pages, last, lost
+}
+
+// restart empties the inbox and sets whether pages are wanted from now on. All
+// revisions after the one returned come as pages then.
+func (in *inbox) restart(on bool) (last int64) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.on.Store(on)
+	in.pages, in.bytes, in.lost = nil, 0, false
+	return in.last
+}
+
+// reset begins anew with a database that is at revision current. Every watch
+// looks for itself what it lacks.
+func (h *hub) reset(current int64) {
+	h.mu.Lock()
+	defer h.unlock()
+	h.in.mu.Lock()
+	h.in.pages, h.in.bytes, h.in.lost, h.in.last = nil, 0, false, current
+	h.in.mu.Unlock()
+	h.tail.reset(current)
+	h.scatter()
+}
+
+// scatter has every watch search for what may be there and was not noted.
+func (h *hub) scatter() {
+	for g := range h.groups {
+		for _, w := range g.byID {
+			w.due, w.behind = nil, true
+			h.enqueue(w)
+		}
+	}
+}
+
+// dispatch carries the pages of the inbox to the tail.
+func (h *hub) dispatch() {
+	pages, last, lost := h.in.take()
+	if lost {
+		from := last
+		if len(pages) > 0 {
+			from = pages[0].first() - 1
+		}
+		h.tail.reset(from)
+		h.scatter()
+	}
+	for _, p := range pages {
+		for i := range p.events {
+			e := &p.events[i]
+			for set := range h.index.at(e.key) {
+				for _, w := range set.watchers {
+					h.note(w, e)
+				}
+			}
+		}
+		h.tail.add(p, h.limits.tail)
+	}
+	h.tail.last = last
+}
+
+// note remembers that w has to be given e.
+func (h *hub) note(w *watcher, e *pageEvent) {
+	if w.behind || e.rev < w.next || e.deleted() && w.NoDelete || !e.deleted() && w.NoPut {
+		return
+	}
+	switch n := len(w.due); {
+	case n > 0 && w.due[n-1] == e.rev:
+		return
+	case n == h.limits.due:
+		w.behind = true
+	default:
+		w.due = append(w.due, e.rev)
+	}
+	h.enqueue(w)
+}
+
+func (h *hub) enqueue(w *watcher) {
+	if w.ready {
+		return
+	}
+	w.ready = true
+	g := w.group
+	g.ready = append(g.ready, w)
+	if !g.told {
+		g.told = true
+		h.toWake = append(h.toWake, g)
+	}
+}
+
+// unlock lets go of mu and wakes those whose turn it is.
+func (h *hub) unlock() {
+	groups := h.toWake
+	h.toWake = nil
+	for _, g := range groups {
+		g.told = false
+	}
+	h.mu.Unlock()
+	for _, g := range groups {
+		select {
+		case g.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// add begins w.
+func (h *hub) add(s *Store, w *watcher) (revision int64, err error) {
+	live, err := s.acquire()
+	if err != nil {
+		return 0, err
+	}
+	revision = live.state.Load().current
+	live.release()
+	h.mu.Lock()
+	defer h.unlock()
+	if h.closed || w.group.closed {
+		return 0, ErrClosed
+	}
+	if !h.in.on.Load() {
+		h.tail.reset(h.in.restart(true))
+	}
+	if w.next = w.From; w.next <= 0 {
+		w.next = revision + 1
+	}
+	h.groups[w.group] = struct{}{}
+	w.group.byID[w.id] = w
+	h.index.add(w)
+	if w.next <= h.tail.last {
+		w.behind = true
+		h.enqueue(w)
+	}
+	return revision, nil
+}
+
+func (h *hub) remove(w *watcher) {
+	h.mu.Lock()
+	defer h.unlock()
+	if w.group.closed {
+		return
+	}
+	w.gone = true
+	delete(w.group.byID, w.id)
+	h.index.remove(w)
+	if len(w.group.byID) == 0 {
+		delete(h.groups, w.group)
+	}
+	h.rest()
+}
+
+// rest stops the pages when nobody watches.
+func (h *hub) rest() {
+	if len(h.index.all) == 0 && h.in.on.Load() {
+		h.tail.reset(h.in.restart(false))
+	}
+}
+
+// task is what there is to do for one watch.
+type task struct {
+	due     []*pageEvent // events to give; if there are none:
+	from    int64        // the first revision to look at,
+	pages   []*page      // in these pages, or on disk if there are none,
+	through int64        // and the last one, unless it is read from disk
+}
+
+// take picks the next watch of g that has something to do, nil if none has.
+func (h *hub) take(g *Watches) (*watcher, task, error) {
+	h.mu.Lock()
+	defer h.unlock()
+	if h.closed || g.closed {
+		return nil, task{}, ErrClosed
+	}
+	h.dispatch()
+	for len(g.ready) > 0 {
+		w := g.ready[0]
+		g.ready = g.ready[1:]
+		w.ready = false
+		if w.gone {
+			continue
+		}
+		if t, ok := h.task(w); ok {
+			return w, t, nil
+		}
+	}
+	g.ready = nil
+	return nil, task{}, nil
+}
+
+func (h *hub) task(w *watcher) (task, bool) {
+	if len(w.due) > 0 {
+		if w.due[0] > h.tail.gone {
+			return h.dueTask(w), true
+		}
+		w.due, w.behind = nil, true // it lies on disk alone by now
+	}
+	if w.behind && w.next > h.tail.last {
+		w.behind = false
+	}
+	if !w.behind {
+		return task{}, false
+	}
+	t := task{from: w.next}
+	if w.next > h.tail.gone {
+		t.pages, t.through = h.tail.since(w.next, h.limits.events)
+	}
+	return t, true
+}
+
+// dueTask gathers the events of due revisions, of as many as fit into a batch.
+func (h *hub) dueTask(w *watcher) task {
+	var t task
+	bytes, n := 0, 0
+	for _, rev := range w.due {
+		for _, e := range h.tail.at(rev) {
+			if w.wants(e.key, e.deleted()) {
+				t.due = append(t.due, e)
+				bytes += e.size()
+			}
+		}
+		t.through, n = rev, n+1
+		if bytes >= h.limits.bytes {
+			break
+		}
+	}
+	w.due = slices.Delete(w.due, 0, n)
+	return t
+}
+
+// done says that w was given everything through that revision; more, that
+// there is something left to do for its group.
+func (h *hub) done(w *watcher, through int64) (more bool) {
+	h.mu.Lock()
+	defer h.unlock()
+	g := w.group
+	if !w.gone {
+		w.next = max(w.next, through+1)
+		w.behind = w.behind && w.next <= h.tail.last
+		if w.behind || len(w.due) > 0 {
+			h.enqueue(w)
+		}
+	}
+	return len(g.ready) > 0
+}
+
+// progress is the revision up to which each of the watches has been given
+// everything; ok is false if there is none, or one that was not, or that
+// starts later.
+func (h *hub) progress(ws ...*watcher) (revision int64, ok bool) {
+	h.mu.Lock()
+	defer h.unlock()
+	h.dispatch()
+	for _, w := range ws {
+		if w.behind || len(w.due) > 0 || w.From > h.tail.last {
+			return 0, false
+		}
+	}
+	return h.tail.last, len(ws) > 0
+}
+
+// await starts the goroutine that wakes groups.
+func (h *hub) await() {
+	h.mu.Lock()
+	defer h.unlock()
+	if h.closed || h.stop != nil {
+		return
+	}
+	stop := make(chan struct{})
+	h.stop = stop
+	h.running.Go(func() {
+		for {
+			select {
+			case <-h.kick:
+				h.mu.Lock()
+				h.dispatch()
+				h.unlock()
+			case <-stop:
+				return
+			}
+		}
+	})
+}
+
+// close ends the goroutine and has every group find out.
+func (h *hub) close() {
+	h.mu.Lock()
+	if !h.closed {
+		h.closed = true
+		if h.stop != nil {
+			close(h.stop)
+		}
+		h.scatter()
+	}
+	h.unlock()
+	h.running.Wait()
+}

@@ -1,0 +1,242 @@
+package kv
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+
+	"github.com/musterhq/muster/kv/internal/mvcc"
+)
+
+// watchLimits bound memory and work. Tests make them small.
+type watchLimits struct {
+	tail      int // bytes of the newest changes that are kept, twice: in the inbox, and in the tail
+	due       int // revisions with events that a watch may lag before it searches for them instead
+	revisions int // in a batch
+	bytes     int // of a batch; the revision that reaches it is the last
+	events    int // looked at in one piece of work, likewise
+}
+
+func defaultWatchLimits() watchLimits {
+	return watchLimits{tail: 16 << 20, due: 64, revisions: 1000, bytes: 1 << 20, events: 20_000}
+}
+
+// piece is what one piece of work found.
+type piece struct {
+	events    []*pageEvent
+	through   int64 // all that the watch wants up to here is in events
+	current   int64 // revision of the store
+	compacted int64 // not 0: history that it wants is gone up to here, and nothing was found
+
+	limits                 *watchLimits
+	revisions, bytes, seen int
+}
+
+// full says that p should not take on another revision.
+func (p *piece) full() bool {
+	return p.revisions >= p.limits.revisions || p.bytes >= p.limits.bytes || p.seen >= p.limits.events
+}
+
+func (p *piece) add(e *pageEvent) {
+	if n := len(p.events); n == 0 || p.events[n-1].rev != e.rev {
+		p.revisions++
+	}
+	p.events, p.bytes = append(p.events, e), p.bytes+e.size()
+}
+
+// past looks for what w missed: in the pages of the task, or on disk.
+func (s *Store) past(w *watcher, t task) (p piece, err error) {
+	g, err := s.acquire()
+	if err != nil {
+		return piece{}, err
+	}
+	defer g.release()
+	if p.limits = &s.hub.limits; t.pages != nil {
+		p.inPages(w, t)
+	} else {
+		r := pastReader{g: g.generation, w: w, from: t.from, p: p}
+		err = r.read()
+		p = r.p
+	}
+	// Only now: what was compacted during the reading may have been purged
+	// from under it.
+	if c := g.state.Load().compacted; t.from < c {
+		return piece{compacted: c, through: t.from - 1}, nil
+	}
+	if err != nil {
+		return piece{}, fmt.Errorf("kv: watch of %q from revision %d: %w", w.Key, t.from, err)
+	}
+	return p, nil
+}
+
+func (p *piece) inPages(w *watcher, t task) {
+	p.through, p.current = t.through, t.through
+	for _, page := range t.pages {
+		for i := page.from(t.from); i < len(page.events); i++ {
+			e := &page.events[i]
+			if (i == 0 || page.events[i-1].rev != e.rev) && p.full() {
+				p.through = e.rev - 1
+				return
+			}
+			p.seen++
+			if w.wants(e.key, e.deleted()) {
+				p.add(e)
+			}
+		}
+	}
+}
+
+// pastReader reads what a watch wants of history that lies on disk.
+type pastReader struct {
+	g    *generation
+	w    *watcher
+	from int64
+
+	p    piece
+	view view // for values; of the same moment as the event log
+}
+
+func (r *pastReader) read() (err error) {
+	st := r.g.state.Load()
+	r.p.through, r.p.current = st.current, st.current
+	if r.from < st.compacted || r.from > st.current {
+		return nil
+	}
+	it, err := r.g.db.NewIter(&pebble.IterOptions{
+		LowerBound: mvcc.AppendEventKey(nil, mvcc.Revision{}), UpperBound: mvcc.AppendEventEnd(nil),
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := it.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	r.view = view{db: r.g.db, rev: st.current}
+	if r.view.point, err = it.Clone(pebble.CloneOptions{IterOptions: &pebble.IterOptions{}}); err != nil {
+		return err
+	}
+	defer closeQuietly(r.view.point)
+	// The record that holds from may begin before it.
+	if !it.SeekLT(mvcc.AppendEventKey(nil, mvcc.Revision{Main: r.from, Sub: 1})) {
+		it.First()
+	}
+	for more := true; more && it.Valid(); it.Next() {
+		if more, err = r.record(it); err != nil {
+			return err
+		}
+	}
+	return it.Error()
+}
+
+// record reads one of the event log; more is false when the piece ends in it.
+func (r *pastReader) record(it *pebble.Iterator) (more bool, err error) {
+	stored, err := it.ValueAndErr()
+	if err != nil {
+		return false, err
+	}
+	events, ok := mvcc.ReadEvents(it.Key(), stored)
+	for ok {
+		var e mvcc.Event
+		if e, more, ok = events.Next(); !ok || !more {
+			break
+		}
+		if e.Main > r.p.through {
+			return false, nil
+		}
+		if e.Sub == 0 && r.p.full() {
+			r.p.through = e.Main - 1
+			return false, nil
+		}
+		if e.Main < r.from {
+			continue
+		}
+		if r.p.seen++; !r.w.wants(e.Key, e.Deleted) {
+			continue
+		}
+		if err := r.take(e); err != nil {
+			return false, err
+		}
+	}
+	if !ok {
+		return false, fmt.Errorf("damaged store: event log record %x can't be read", it.Key())
+	}
+	return true, nil
+}
+
+// take adds an event of the log, with the version that it names.
+func (r *pastReader) take(e mvcc.Event) error {
+	found := &pageEvent{key: bytes.Clone(e.Key), rev: e.Main}
+	if e.Deleted {
+		r.p.add(found)
+		return nil
+	}
+	v, ok, err := r.view.version(e.Key, e.Revision)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		// Of the changes of one key at the compacted revision itself, only the
+		// last is kept. As in etcd, the others are not told.
+		if e.Main <= r.g.state.Load().compacted {
+			return nil
+		}
+		return fmt.Errorf("damaged store: the event log has a put of key %q at revision %d, but there is no such version", e.Key, e.Main)
+	}
+	found.value, found.meta = bytes.Clone(v.value), v.meta
+	r.p.add(found)
+	return nil
+}
+
+// version finds exactly that version of key.
+func (v *view) version(key []byte, rev mvcc.Revision) (item, bool, error) {
+	v.seek = mvcc.AppendSuffix(mvcc.AppendPrefix(v.seek[:0], key), rev)
+	if !v.point.SeekPrefixGE(v.seek) {
+		return item{}, false, v.point.Error()
+	}
+	it, at, err := v.decode(v.point)
+	return it, err == nil && at == rev && it.meta.Version > 0, err
+}
+
+// withPrevious gives each event with the version before it, as of before its
+// revision. As in etcd, it is left out where it is compacted.
+func (s *Store) withPrevious(events []*pageEvent, give func(*mvccpb.Event)) error {
+	g, err := s.acquire()
+	if err != nil {
+		return err
+	}
+	defer g.release()
+	v := view{db: g.db}
+	for _, e := range events {
+		ev := e.withPrev.Load()
+		if ev == nil {
+			if ev, err = e.previous(g.generation, &v); err != nil {
+				break
+			}
+			e.withPrev.Store(ev)
+		}
+		give(ev)
+	}
+	if cerr := v.close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+func (e *pageEvent) previous(g *generation, v *view) (*mvccpb.Event, error) {
+	plain := e.event()
+	if !e.deleted() && e.meta.Create == e.rev {
+		return plain, nil
+	}
+	it, found, err := v.get(e.key, e.rev-1)
+	if err != nil {
+		return nil, err
+	}
+	if !found || e.rev-1 < g.state.Load().compacted {
+		return plain, nil
+	}
+	return &mvccpb.Event{Type: plain.Type, Kv: plain.Kv, PrevKv: it.kv()}, nil
+}
