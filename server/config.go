@@ -35,6 +35,10 @@ type Config struct {
 	// Default: 5 s and two election timeouts, as in etcd.
 	RequestTimeout time.Duration
 
+	// WatchProgressInterval is how often watches that want it and have nothing
+	// to tell are told that nothing happened. Default: 10 min; at least 100 ms.
+	WatchProgressInterval time.Duration
+
 	// CacheBytes is how much of the store is kept in memory. Default: package kv's.
 	CacheBytes int64
 	// QuotaBytes bounds the store of this member: when it holds that much, the
@@ -57,16 +61,20 @@ func (c Config) withDefaults() Config {
 		c.Listen = defaultListen
 	}
 	if c.RequestTimeout == 0 {
-		election := c.Node.ElectionTimeout
-		if election == 0 {
-			election = defaultElection
-			if hb := c.Node.HeartbeatInterval; hb > 0 {
-				election = 10 * hb
-			}
-		}
-		c.RequestTimeout = 5*time.Second + 2*election
+		c.RequestTimeout = 5*time.Second + 2*c.election()
 	}
 	return c
+}
+
+// election is the time without a leader before an election.
+func (c Config) election() time.Duration {
+	switch hb := c.Node.HeartbeatInterval; {
+	case c.Node.ElectionTimeout != 0:
+		return c.Node.ElectionTimeout
+	case hb > 0:
+		return 10 * hb
+	}
+	return defaultElection
 }
 
 // validate reports the faults that package muster doesn't look for.
@@ -87,6 +95,9 @@ func (c Config) validate() error {
 	}
 	if c.RequestTimeout < 0 {
 		return fmt.Errorf("%w: request timeout %v: want a positive time", muster.ErrConfig, c.RequestTimeout)
+	}
+	if c.WatchProgressInterval < 0 {
+		return fmt.Errorf("%w: interval of watch progress (--watch-progress-notify-interval) %v: want a positive time", muster.ErrConfig, c.WatchProgressInterval)
 	}
 	return nil
 }

@@ -62,6 +62,7 @@ type Server struct {
 	health    *health.Server
 	serving   context.Context // ends with the port
 	unserve   context.CancelFunc
+	api       *etcdapi.Server
 	http      *http.Server
 	probing   *http.Server // on ListenMetrics
 	advertise string
@@ -139,7 +140,9 @@ func newServer(cfg Config, node member, store store, size func() (int64, int64),
 		Proposer: node, Membership: node, Store: store, Size: size, Faults: faults(),
 		Version: EtcdVersion, RequestTimeout: cfg.RequestTimeout, PeerScheme: scheme(cfg.Node.PeerTLS.CertFile != ""),
 		SnapshotBytesPerSecond: cfg.Node.SnapshotSendBytesPerSecond,
+		ProgressInterval:       cfg.WatchProgressInterval, ElectionTimeout: cfg.election(),
 	}))
+	s.api = api
 	s.grpc = s.newGRPC(api)
 	metrics := s.metrics()
 	s.http = s.newHTTP(s.routes(metrics))
@@ -201,6 +204,7 @@ const drainTime = time.Second
 func (s *Server) drain(ctx context.Context) {
 	s.health.Shutdown()
 	finished := make(chan struct{})
+	s.api.EndStreams()
 	go func() {
 		defer close(finished)
 		if err := s.http.Shutdown(ctx); err != nil {

@@ -39,6 +39,7 @@ type serveFlags struct {
 	joinOnly, single             bool
 	expect                       int
 	heartbeat, election          time.Duration
+	watchProgress                time.Duration
 	snapshotLog, snapshotRate    int64 // bytes; bytes a second
 	quota                        int64 // bytes
 	logLevel, logFormat          string
@@ -66,6 +67,7 @@ func (f *serveFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.zone, "zone", "", "name of the failure domain, such as a rack or a data centre")
 	set.DurationVar(&f.heartbeat, "heartbeat-interval", 100*time.Millisecond, "time between the leader's heartbeats")
 	set.DurationVar(&f.election, "election-timeout", time.Second, "time without a leader before an election; at least five heartbeats")
+	set.DurationVar(&f.watchProgress, "watch-progress-notify-interval", 10*time.Minute, "how often watches that ask for it are told that nothing happened")
 	set.Int64Var(&f.snapshotLog, "snapshot-log-bytes", 64<<20, "how much log is gathered before a snapshot is taken and the log before it is dropped")
 	set.Int64Var(&f.snapshotRate, "snapshot-send-rate", 0, "how fast snapshots are sent, in bytes a second (default: as fast as it goes)")
 	set.Int64Var(&f.quota, "quota-backend-bytes", 0, "how many bytes the store may hold before puts are refused and the alarm NOSPACE is raised (default: no limit)")
@@ -109,7 +111,8 @@ func (f *serveFlags) serverConfig(log *slog.Logger) (server.Config, error) {
 		Listen:    f.listen,
 		Advertise: f.advertise,
 		TLS:       f.port.TLS, GRPC: f.port.GRPC, ListenMetrics: f.port.ListenMetrics,
-		QuotaBytes: f.quota,
+		QuotaBytes:            f.quota,
+		WatchProgressInterval: f.watchProgress,
 		Node: muster.Config{
 			Name: f.name, DataDir: f.dataDir, PinFile: f.pinFile, Cluster: f.cluster, Zone: f.zone,
 			PeerListen: f.peerListen, PeerAdvertise: f.peerAdvertise,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,8 +56,10 @@ type fakeNode struct {
 	reads     int
 	removed   []cluster.NodeID
 	moved     []cluster.NodeID
-	moving    []string // what Readdress was given
-	behind    bool     // it does not show what it has answered
+	moving    []string    // what Readdress was given
+	behind    bool        // it does not show what it has answered
+	lost      atomic.Bool // the leader
+	statusMu  sync.Mutex  // while requests are under way
 
 	before func(ctx context.Context) error // a proposal's fate before it is applied
 	after  func(ctx context.Context) error // and after
@@ -78,7 +81,9 @@ func (n *fakeNode) Propose(ctx context.Context, cmd []byte) (statemachine.Result
 	if err != nil {
 		return nil, err
 	}
+	n.statusMu.Lock()
 	n.status.Committed, n.status.Applied = n.index, n.index
+	n.statusMu.Unlock()
 	if n.after != nil {
 		if err := n.after(ctx); err != nil {
 			return nil, err
@@ -101,13 +106,22 @@ func (n *fakeNode) ReadIndex(ctx context.Context) (uint64, error) {
 
 func (n *fakeNode) Glance() cluster.Glance {
 	s := n.Status()
-	return cluster.Glance{ClusterID: s.ClusterID, Self: s.Self.ID, Alias: s.Self.Alias, Leader: s.Leader, Term: s.Term}
+	g := cluster.Glance{ClusterID: s.ClusterID, Self: s.Self.ID, Alias: s.Self.Alias, Leader: s.Leader, Term: s.Term}
+	if n.lost.Load() {
+		g.Leader = 0
+	}
+	return g
 }
 
 func (n *fakeNode) Status() *cluster.Status {
+	n.statusMu.Lock()
+	defer n.statusMu.Unlock()
 	st := n.status
 	return &st
 }
+
+// loseLeader may be called while requests are under way.
+func (n *fakeNode) loseLeader() { n.lost.Store(true) }
 
 func (n *fakeNode) Why() []event.Reason { return n.why }
 
@@ -121,6 +135,8 @@ type rig struct {
 	node *fakeNode
 	lis  *bufconn.Listener
 	disk vfs.FS // of the store
+	api  *Server
+	srv  *grpc.Server
 }
 
 func newRig(t testing.TB, change ...func(*Config)) *rig {
@@ -152,7 +168,7 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 	api := New(cfg)
 	srv := grpc.NewServer(api.Options()...)
 	api.Register(srv)
-	r := &rig{node: n, lis: bufconn.Listen(1 << 20), disk: fs}
+	r := &rig{node: n, lis: bufconn.Listen(1 << 20), disk: fs, api: api, srv: srv}
 	done := make(chan struct{})
 	go func() { defer close(done); srv.Serve(r.lis) }()
 	t.Cleanup(func() {

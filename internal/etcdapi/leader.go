@@ -17,16 +17,25 @@ func (s *Server) requireLeaderUnary(ctx context.Context, req any, _ *grpc.UnaryS
 	return next(ctx, req)
 }
 
+// requireLeaderStream does the same, and ends the stream when the leader is
+// lost later on.
 func (s *Server) requireLeaderStream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+	if !requiresLeader(stream.Context()) {
+		return next(srv, stream)
+	}
 	if err := s.requireLeader(stream.Context()); err != nil {
 		return err
 	}
-	return next(srv, stream)
+	return s.whileLed(srv, stream, next)
+}
+
+func requiresLeader(ctx context.Context) bool {
+	v := metadata.ValueFromIncomingContext(ctx, rpctypes.MetadataRequireLeaderKey)
+	return len(v) > 0 && v[0] == rpctypes.MetadataHasLeader
 }
 
 func (s *Server) requireLeader(ctx context.Context) error {
-	v := metadata.ValueFromIncomingContext(ctx, rpctypes.MetadataRequireLeaderKey)
-	if len(v) == 0 || v[0] != rpctypes.MetadataHasLeader || s.cfg.Proposer.Glance().Leader != 0 {
+	if !requiresLeader(ctx) || s.cfg.Proposer.Glance().Leader != 0 {
 		return nil
 	}
 	return rpctypes.ErrGRPCNoLeader

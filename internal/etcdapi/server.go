@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"math"
+	"sync"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -63,6 +64,8 @@ type Store interface {
 	HashKV(ctx context.Context, rev int64) (kv.KeysHash, error)
 	// Backup is an image to be sent; it must be closed.
 	Backup() (*kv.Backup, error)
+	// NewWatches makes a group of watches, which its user closes.
+	NewWatches() *kv.Watches
 }
 
 const (
@@ -101,6 +104,12 @@ type Config struct {
 	PeerScheme string
 	// MaxRequestBytes bounds one write. Default [DefaultMaxRequestBytes].
 	MaxRequestBytes int
+	// ProgressInterval is the time between progress notifications of watches.
+	// Default [DefaultProgressInterval], at least 100 ms.
+	ProgressInterval time.Duration
+	// ElectionTimeout is the cluster's; three of them without a leader end the
+	// streams of clients that require one. Default 1 s.
+	ElectionTimeout time.Duration
 }
 
 // Server implements etcd's services. Its methods are safe for concurrent use.
@@ -108,6 +117,10 @@ type Server struct {
 	cfg       Config
 	faults    []fault
 	snapshots *rate.Limiter // of those that go to clients; nil: none
+
+	ending    chan struct{} // closed by EndStreams
+	endOnce   sync.Once
+	requiring requiring
 }
 
 // New returns a Server; it starts nothing.
@@ -119,7 +132,17 @@ func New(cfg Config) *Server {
 		cfg.MaxRequestBytes = DefaultMaxRequestBytes
 	}
 	cfg.PeerScheme = cmp.Or(cfg.PeerScheme, "http")
-	return &Server{cfg: cfg, faults: cfg.Faults.table(), snapshots: snapshotLimit(cfg.SnapshotBytesPerSecond)}
+	if cfg.ProgressInterval == 0 {
+		cfg.ProgressInterval = DefaultProgressInterval
+	}
+	cfg.ProgressInterval = max(cfg.ProgressInterval, minProgressInterval)
+	if cfg.ElectionTimeout == 0 {
+		cfg.ElectionTimeout = time.Second
+	}
+	return &Server{
+		cfg: cfg, faults: cfg.Faults.table(), snapshots: snapshotLimit(cfg.SnapshotBytesPerSecond),
+		ending: make(chan struct{}),
+	}
 }
 
 // Options are the gRPC options under which the services behave as etcd's do:
@@ -143,7 +166,12 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	pb.RegisterKVServer(r, &kvService{Server: s})
 	pb.RegisterClusterServer(r, &clusterService{Server: s})
 	pb.RegisterMaintenanceServer(r, &maintenanceService{Server: s})
+	pb.RegisterWatchServer(r, &watchService{Server: s})
 }
+
+// EndStreams ends the streams that would not end by themselves, in such a way
+// that their clients go on at another member, and refuses new ones.
+func (s *Server) EndStreams() { s.endOnce.Do(func() { close(s.ending) }) }
 
 // bound gives a request that has no deadline one.
 func (s *Server) bound(ctx context.Context) (context.Context, context.CancelFunc) {
