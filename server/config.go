@@ -27,6 +27,14 @@ type Config struct {
 	TLS TLS
 	// GRPC are the settings of gRPC on the client port.
 	GRPC GRPC
+	// NoGateway serves no JSON under /v3/.
+	NoGateway bool
+	// CORS are the web sites (origins) whose pages may read answers, but for those
+	// under /v1/; "*": all. Default: none.
+	CORS []string
+	// HostWhitelist are the host names by which requests over HTTP in plain text
+	// may call this server. Default: any.
+	HostWhitelist []string
 	// ListenMetrics, as Listen, is where /metrics, /health, /livez and /readyz are
 	// served besides, and nothing else. Default: nowhere.
 	ListenMetrics string

@@ -5,6 +5,7 @@
 //
 //	GET  /health /livez /readyz /version    as etcd has them
 //	GET  /metrics                           Prometheus
+//	POST /v3/...                            the etcd v3 API as JSON
 //	GET  /v1/status                         this member's view; ?cluster=1 asks the others too
 //	GET  /v1/why                            what this node waits for; ?cluster=1 asks the leader too
 //	GET  /v1/events                         the latest events, oldest first
@@ -14,7 +15,8 @@
 //	POST /v1/transfer?to={id}               hand leadership over
 //
 // It is served from the moment that the node runs, also while the node is in
-// no cluster yet: that is how such a node explains itself.
+// no cluster yet: that is how such a node explains itself. With Config.TLS all
+// of it is TLS.
 //
 // The package owns the listener and what is served on it. It holds no
 // protocol of the cluster (package muster) and keeps no state but the latest

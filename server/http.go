@@ -14,6 +14,7 @@ func (s *Server) newHTTP(h http.Handler) *http.Server {
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ConnContext:       withConn,
 	}
 }
 
@@ -39,6 +40,9 @@ func (s *Server) serveMetrics(ls []net.Listener) {
 func (s *Server) routes(metrics http.Handler) http.Handler {
 	mux := s.probeRoutes(metrics)
 	mux.HandleFunc("GET /version", s.serveVersion)
+	if s.gateway != nil {
+		mux.Handle("/v3/", s.gateway)
+	}
 
 	mux.HandleFunc("GET /v1/status", s.serveStatus)
 	mux.HandleFunc("GET /v1/why", s.serveWhy)

@@ -64,6 +64,7 @@ type Server struct {
 	unserve   context.CancelFunc
 	api       *etcdapi.Server
 	http      *http.Server
+	gateway   *gateway     // nil: there is none
 	probing   *http.Server // on ListenMetrics
 	advertise string
 
@@ -144,8 +145,11 @@ func newServer(cfg Config, node member, store store, size func() (int64, int64),
 	}))
 	s.api = api
 	s.grpc = s.newGRPC(api)
+	if !cfg.NoGateway {
+		s.gateway = newGateway()
+	}
 	metrics := s.metrics()
-	s.http = s.newHTTP(s.routes(metrics))
+	s.http = s.newHTTP(&access{cors: cfg.CORS, hosts: cfg.HostWhitelist, next: s.routes(metrics)})
 	s.probing = s.newHTTP(s.probeRoutes(metrics))
 	return s
 }
@@ -165,6 +169,9 @@ func (s *Server) serve(ls ...net.Listener) {
 	s.group.Go(func() { s.ended("gRPC", s.grpc.Serve(s.port.http2)) })
 	s.group.Go(func() { s.ended("HTTP", s.http.Serve(s.port.http1)) })
 	s.group.Go(func() { s.tellHealth(s.serving) })
+	if s.gateway != nil {
+		s.group.Go(func() { s.ended("gateway", s.grpc.Serve(s.gateway.inner)) })
+	}
 	for _, l := range ls {
 		_, secure := l.(secured)
 		s.log.Info("serving clients", "addr", l.Addr().String(), "tls", secure)
@@ -224,6 +231,9 @@ func (s *Server) drain(ctx context.Context) {
 func (s *Server) closePort() {
 	s.once.Do(func() {
 		s.unserve()
+		if s.gateway != nil {
+			s.gateway.close()
+		}
 		_ = s.port.Close() // nothing is lost with a listener
 		s.grpc.Stop()
 		_ = s.http.Close()

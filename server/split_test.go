@@ -16,13 +16,20 @@ const patience = 30 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// newSplit is a splitter on a free port.
-func newSplit(t *testing.T) (*splitter, func() net.Conn) {
+// listening is a free port.
+func listening(t *testing.T) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return l
+}
+
+// newSplit is a splitter on a free port.
+func newSplit(t *testing.T) (*splitter, func() net.Conn) {
+	t.Helper()
+	l := listening(t)
 	s := split(newComplaints(slog.New(slog.DiscardHandler)), l)
 	t.Cleanup(func() { s.Close() })
 	return s, func() net.Conn {

@@ -47,7 +47,7 @@ type serveFlags struct {
 	peerTLS                      muster.PeerTLS
 	port                         server.Config // the client port's part
 	joinTokenFile                string
-	etcdFlags                    bool
+	etcdFlags, gateway           bool
 }
 
 func (f *serveFlags) register(set *pflag.FlagSet) {
@@ -78,6 +78,7 @@ func (f *serveFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.peerTLS.CAFile, "peer-tls-ca", "", "certificate (PEM) of the authority that signs the members' certificates, and nothing else")
 	registerTLS(set, &f.port.TLS)
 	registerPort(set, &f.port)
+	set.BoolVar(&f.gateway, "enable-grpc-gateway", true, "serve the etcd v3 API as JSON over HTTP, under /v3/")
 	set.StringVar(&f.joinTokenFile, "join-token-file", "", "file with the token that all nodes of the cluster must have; of several lines the first is shown, and each is taken")
 	set.BoolVar(&f.etcdFlags, "etcd-flags", false, "all other flags are etcd's, and so are variables ETCD_...: for what was written to start etcd")
 	set.StringVar(&f.config, "config", "", "YAML file whose keys are these flags, without the dashes in front")
@@ -113,6 +114,7 @@ func (f *serveFlags) serverConfig(log *slog.Logger) (server.Config, error) {
 		TLS:       f.port.TLS, GRPC: f.port.GRPC, ListenMetrics: f.port.ListenMetrics,
 		QuotaBytes:            f.quota,
 		WatchProgressInterval: f.watchProgress,
+		NoGateway:             !f.gateway, CORS: f.port.CORS, HostWhitelist: f.port.HostWhitelist,
 		Node: muster.Config{
 			Name: f.name, DataDir: f.dataDir, PinFile: f.pinFile, Cluster: f.cluster, Zone: f.zone,
 			PeerListen: f.peerListen, PeerAdvertise: f.peerAdvertise,

@@ -1,0 +1,75 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// access is what every HTTP request passes first: which hosts and which web
+// sites it may come from. It looks at nothing else; that is TLS's and auth's.
+type access struct {
+	cors  []string // origins; "*": all
+	hosts []string // as named by requests in plain text; "*": all
+	next  http.Handler
+}
+
+type connKey struct{}
+
+// withConn keeps the connection in its requests' contexts.
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, tlsState(c))
+}
+
+// overTLS says whether a request came by TLS.
+func overTLS(r *http.Request) bool {
+	s, _ := r.Context().Value(connKey{}).(*tls.ConnectionState)
+	return r.TLS != nil || s != nil
+}
+
+// ServeHTTP implements http.Handler.
+func (a *access) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if rest, ok := strings.CutPrefix(r.URL.Path, "/v3beta/"); ok { // as etcd 3.3 had it
+		r.URL.Path = "/v3/" + rest
+	}
+	if host := hostOf(r); !overTLS(r) && !anyOr(a.hosts, host) {
+		http.Error(w, fmt.Sprintf("The Host header names %q, which is not in --host-whitelist. A web site that has its own name\npoint here is kept out by that (DNS rebinding). Add the name to the list, or use TLS.", host), http.StatusMisdirectedRequest)
+		return
+	}
+	// What changes the cluster is not for web sites.
+	if !strings.HasPrefix(r.URL.Path, "/v1/") {
+		if slices.Contains(a.cors, "*") {
+			allowOrigin(w, "*")
+		} else if origin := r.Header.Get("Origin"); slices.Contains(a.cors, origin) {
+			allowOrigin(w, origin)
+		}
+		if r.Method == http.MethodOptions {
+			w.WriteHeader(http.StatusOK)
+			return
+		}
+	}
+	a.next.ServeHTTP(w, r)
+}
+
+func allowOrigin(w http.ResponseWriter, origin string) {
+	h := w.Header()
+	h.Add("Access-Control-Allow-Methods", "POST, GET, OPTIONS, PUT, DELETE")
+	h.Add("Access-Control-Allow-Origin", origin)
+	h.Add("Access-Control-Allow-Headers", "accept, content-type, authorization")
+}
+
+func anyOr(list []string, s string) bool {
+	return len(list) == 0 || slices.Contains(list, "*") || slices.Contains(list, s)
+}
+
+// hostOf is the host that a request names, without a port.
+func hostOf(r *http.Request) string {
+	if h, _, err := net.SplitHostPort(r.Host); err == nil {
+		return h
+	}
+	return r.Host
+}
