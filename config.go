@@ -127,6 +127,9 @@ type Config struct {
 
 	// Logger gets one line for each thing an operator would act on. Default: discard.
 	Logger *slog.Logger
+	// OnLogSync is called with the time that each sync of the log took, by the
+	// goroutine that all writes wait for: it must return at once. Default: nobody's.
+	OnLogSync func(time.Duration)
 	// OnEvent is called for every event, in order, by one goroutine. It must return soon.
 	OnEvent func(event.Event)
 }

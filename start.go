@@ -107,7 +107,7 @@ func (s *starting) start() (*Node, error) {
 // open opens what is on disk.
 func (s *starting) open(dir *datadir.Dir) (host.Config, error) {
 	cfg := s.cfg
-	log, err := raftlog.Open(dir.LogPath(), raftlog.Options{FS: dir.FS()})
+	log, err := raftlog.Open(dir.LogPath(), raftlog.Options{FS: dir.FS(), OnSync: cfg.OnLogSync})
 	if err != nil {
 		return host.Config{}, fmt.Errorf("open log: %w", err)
 	}

@@ -21,7 +21,8 @@ type applier struct {
 	facts  facts
 	recent recent
 	known  *known
-	hub    *hub  // nil: there are no watches
+	hub    *hub // nil: there are no watches
+	counts *counts
 	begin  int64 // revision before the current command
 	first  int   // len(pend.changes) before the current command
 	enc    encoder
@@ -188,6 +189,7 @@ func (a *applier) put(p put, wanted bool) (resp *pb.PutResponse, found bool, err
 		m.Create, m.Version = prev.meta.Create, prev.meta.Version+1
 	}
 	a.moveAttachment(p.key, prev.meta.Lease, lease)
+	a.counts.puts.Add(1)
 	return resp, true, a.write(p.key, value, m)
 }
 
@@ -220,6 +222,7 @@ func (a *applier) write(key, value []byte, m mvcc.Meta) error {
 // deleteRange writes a tombstone for each live key of the range.
 func (a *applier) deleteRange(r *pb.DeleteRangeRequest, wanted bool) (*pb.DeleteRangeResponse, error) {
 	resp := &pb.DeleteRangeResponse{Header: &pb.ResponseHeader{}}
+	a.counts.deletes.Add(1)
 	var keys [][]byte
 	var leases []int64
 	err := a.scan(spanOf(r.GetKey(), r.GetRangeEnd()), a.rev, func(it item) (bool, error) {

@@ -30,6 +30,7 @@ type Store struct {
 	applier applier // belongs to the driving goroutine
 	known   known
 	hub     hub
+	counts  counts
 
 	mu   sync.RWMutex
 	live *generation // nil while not open
@@ -49,7 +50,7 @@ func New(opt Options) *Store {
 		opt: opt.withDefaults(), purge: defaultPurgeLimits(),
 		failed: make(chan struct{}), hashing: make(chan struct{}, 1),
 	}
-	s.applier.known, s.applier.hub = &s.known, &s.hub
+	s.applier.known, s.applier.hub, s.applier.counts = &s.known, &s.hub, &s.counts
 	s.hub.init()
 	return s
 }
@@ -184,6 +185,7 @@ func (s *Store) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeRespons
 		resp, err = v.rangeKeys(ctx, r)
 		return err
 	})
+	s.counts.ranges.Add(1)
 	return resp, err
 }
 
@@ -200,6 +202,7 @@ func (s *Store) ReadTxn(ctx context.Context, t *pb.TxnRequest) (*pb.TxnResponse,
 			return err
 		}
 		resp.Header.Revision = v.rev
+		s.counts.read(b)
 		return nil
 	})
 	if err != nil {
@@ -254,7 +257,7 @@ func (s *Store) Close() error {
 	ferr := s.flush(g)
 	err := g.db.Close()
 	s.cache.Unref()
-	s.applier = applier{known: &s.known, hub: &s.hub}
+	s.applier = applier{known: &s.known, hub: &s.hub, counts: &s.counts}
 	s.known.alarms.list.Store(nil)
 	s.known.leases.replace(nil)
 	return errors.Join(ferr, err)

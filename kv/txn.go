@@ -19,6 +19,7 @@ func (a *applier) runTxn(t *pb.TxnRequest, wanted bool) (Reply, error) {
 	if err != nil || refusal != nil {
 		return Reply{Err: refusal}, err
 	}
+	a.counts.txn(b.ops)
 	resp, refusal, err := a.execute(b, wanted)
 	if err != nil || refusal != nil {
 		return Reply{Err: refusal}, err
@@ -80,6 +81,7 @@ func (a *applier) execute(b branch, wanted bool) (resp *pb.TxnResponse, refusal,
 		var out *pb.ResponseOp
 		switch o := op.GetRequest().(type) {
 		case *pb.RequestOp_RequestRange:
+			a.counts.ranges.Add(1)
 			if wanted {
 				out, err = a.rangeOp(context.Background(), o.RequestRange)
 			}

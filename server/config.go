@@ -39,6 +39,10 @@ type Config struct {
 	// served besides, and nothing else. Default: nowhere.
 	ListenMetrics string
 
+	// Metrics is basic, the default, or extensive: with histograms of how long
+	// gRPC's calls take.
+	Metrics string
+
 	// RequestTimeout bounds client requests that come without a deadline.
 	// Default: 5 s and two election timeouts, as in etcd.
 	RequestTimeout time.Duration
@@ -56,6 +60,8 @@ type Config struct {
 	// Fatal is called when the store can't go on and must not return to it: it
 	// is to report and to end the process. Default: panic.
 	Fatal func(error)
+
+	tally *tally // of Start
 }
 
 const (
@@ -100,6 +106,9 @@ func (c Config) validate() error {
 	host, _, _ := net.SplitHostPort(es[0].addr)
 	if ip := net.ParseIP(host); c.Advertise == "" && (host == "" || (ip != nil && ip.IsUnspecified())) {
 		return fmt.Errorf("%w: --listen %q is every address of this machine, and none that could be told to others: say with --advertise where clients reach it", muster.ErrConfig, c.Listen)
+	}
+	if c.Metrics != "" && c.Metrics != "basic" && c.Metrics != "extensive" {
+		return fmt.Errorf("%w: metrics %q (--metrics): want basic or extensive", muster.ErrConfig, c.Metrics)
 	}
 	if c.RequestTimeout < 0 {
 		return fmt.Errorf("%w: request timeout %v: want a positive time", muster.ErrConfig, c.RequestTimeout)

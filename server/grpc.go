@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -46,7 +47,7 @@ func (g GRPC) options() []grpc.ServerOption {
 
 // newGRPC is the server of all services; s.health tells of its state.
 func (s *Server) newGRPC(api *etcdapi.Server) *grpc.Server {
-	g := grpc.NewServer(append(api.Options(), s.cfg.GRPC.options()...)...)
+	g := grpc.NewServer(slices.Concat(s.tally.rpc.options(), api.Options(), s.cfg.GRPC.options())...)
 	api.Register(g)
 	s.health = health.NewServer()
 	s.health.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
@@ -54,6 +55,7 @@ func (s *Server) newGRPC(api *etcdapi.Server) *grpc.Server {
 	if s.cfg.GRPC.Reflection {
 		reflection.Register(g)
 	}
+	s.tally.rpc.know(g)
 	return g
 }
 

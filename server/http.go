@@ -21,7 +21,7 @@ func (s *Server) newHTTP(h http.Handler) *http.Server {
 // probeRoutes is what monitoring asks for.
 func (s *Server) probeRoutes(metrics http.Handler) *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /health", s.serveHealth)
+	mux.HandleFunc("GET /health", s.tally.health(s.serveHealth))
 	s.probes(mux, "/livez", s.liveChecks())
 	s.probes(mux, "/readyz", s.readyChecks())
 	mux.Handle("GET /metrics", metrics)

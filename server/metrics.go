@@ -13,7 +13,7 @@ import (
 func (s *Server) metrics() http.Handler {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(
-		newCollector(s),
+		newCollector(s), s.tally.rpc, s.tally.logSync,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
@@ -53,6 +53,7 @@ func newCollector(s *Server) *collector {
 	counter := func(name, help string, read func(v *view) float64) {
 		c.all = append(c.all, &metric{prometheus.NewDesc(name, help, nil, nil), prometheus.CounterValue, read})
 	}
+	c.all = append(c.all, s.etcdMetrics()...)
 	gauge("etcd_server_has_leader", "Whether or not a leader exists. 1 is existence, 0 is not.",
 		func(v *view) float64 { return truth(v.st.Leader != 0) })
 	gauge("etcd_server_is_leader", "Whether or not this member is a leader. 1 if is, 0 otherwise.",

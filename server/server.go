@@ -57,6 +57,7 @@ type Server struct {
 	quota     *quota // nil: none
 	size      func() (total, used int64)
 	events    *recorder
+	tally     *tally
 	port      *splitter
 	grpc      *grpc.Server
 	health    *health.Server
@@ -98,6 +99,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	advertise := cfg.advertised(p.clients)
 	store := kv.New(kv.Options{CacheBytes: cfg.CacheBytes, Logger: cfg.Node.Logger, Fatal: cfg.Fatal})
 	rec := &recorder{}
+	cfg.tally = newTally(cfg.Metrics == "extensive")
 	node, err := muster.Start(ctx, nodeConfig(cfg, advertise, rec), store)
 	if err != nil {
 		return nil, errors.Join(err, p.close())
@@ -116,6 +118,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 func nodeConfig(cfg Config, advertise string, rec *recorder) muster.Config {
 	c := cfg.Node
 	c.ClientAdvertise = advertise
+	c.OnLogSync = func(took time.Duration) { cfg.tally.logSync.Observe(took.Seconds()) }
 	next := c.OnEvent
 	c.OnEvent = func(e event.Event) {
 		rec.add(e, time.Now())
@@ -129,9 +132,14 @@ func nodeConfig(cfg Config, advertise string, rec *recorder) muster.Config {
 // newServer puts the parts together; serve starts them.
 func newServer(cfg Config, node member, store store, size func() (int64, int64), rec *recorder) *Server {
 	s := &Server{
-		cfg: cfg, log: cfg.Node.Logger, node: node, store: store, size: size,
+		cfg: cfg, log: cfg.Node.Logger, store: store, size: size, tally: cfg.tally,
 		events: rec, done: make(chan struct{}),
 	}
+	if s.tally == nil {
+		s.tally = newTally(false)
+	}
+	node = countedNode{node, s.tally}
+	s.node = node
 	s.serving, s.unserve = context.WithCancel(context.Background())
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -165,7 +173,7 @@ func faults() etcdapi.Faults {
 
 // serve starts the goroutines. It is called once.
 func (s *Server) serve(ls ...net.Listener) {
-	s.port = split(newComplaints(s.log), ls...)
+	s.port = split(newComplaints(s.log), s.tally, ls...)
 	s.group.Go(func() { s.ended("gRPC", s.grpc.Serve(s.port.http2)) })
 	s.group.Go(func() { s.ended("HTTP", s.http.Serve(s.port.http1)) })
 	s.group.Go(func() { s.tellHealth(s.serving) })

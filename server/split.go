@@ -23,6 +23,7 @@ const sniffTimeout = 10 * time.Second
 type splitter struct {
 	under []net.Listener
 	notes *complaints
+	tally *tally // of gRPC's connections
 	http2 *branch
 	http1 *branch
 	stop  chan struct{}
@@ -35,8 +36,8 @@ type splitter struct {
 }
 
 // split starts accepting on ls, which it owns from now on; at least one.
-func split(notes *complaints, ls ...net.Listener) *splitter {
-	s := &splitter{under: ls, notes: notes, stop: make(chan struct{}), sniffed: map[net.Conn]struct{}{}}
+func split(notes *complaints, t *tally, ls ...net.Listener) *splitter {
+	s := &splitter{under: ls, notes: notes, tally: t, stop: make(chan struct{}), sniffed: map[net.Conn]struct{}{}}
 	s.http2 = newBranch(ls[0].Addr())
 	s.http1 = newBranch(ls[0].Addr())
 	for _, l := range ls {
@@ -113,13 +114,13 @@ func (s *splitter) sniff(c net.Conn) {
 		c.Close()
 		return
 	}
-	to := s.http1
+	to, t := s.http1, (*tally)(nil)
 	s.notes.began(c, seen)
 	if isHTTP2 {
-		to = s.http2
+		to, t = s.http2, s.tally
 	}
 	select {
-	case to.conns <- &peekedConn{Conn: c, head: seen}:
+	case to.conns <- &peekedConn{Conn: c, head: seen, t: t}:
 	case <-to.stop:
 		c.Close()
 	}
@@ -183,6 +184,7 @@ func (b *branch) Addr() net.Addr { return b.addr }
 type peekedConn struct {
 	net.Conn
 	head []byte // read by one goroutine, as every connection is
+	t    *tally // nil: nothing is counted
 }
 
 // Read implements net.Conn.
@@ -192,5 +194,18 @@ func (c *peekedConn) Read(b []byte) (int, error) {
 		c.head = c.head[n:]
 		return n, nil
 	}
-	return c.Conn.Read(b)
+	n, err := c.Conn.Read(b)
+	if c.t != nil {
+		c.t.received.Add(uint64(n))
+	}
+	return n, err
+}
+
+// Write implements net.Conn.
+func (c *peekedConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if c.t != nil {
+		c.t.sent.Add(uint64(n))
+	}
+	return n, err
 }

@@ -7,12 +7,13 @@ type view struct {
 	st          *cluster.Status
 	total, used int64 // bytes of the store on disk, and in use
 	revision    int64
+	compacted   int64
 }
 
 func (s *Server) view() *view {
 	v := &view{st: s.node.Status()}
 	v.total, v.used = s.size()
-	v.revision, _ = s.store.Revision()
+	v.revision, v.compacted = s.store.Revision()
 	return v
 }
 

@@ -111,7 +111,7 @@ func (f *serveFlags) serverConfig(log *slog.Logger) (server.Config, error) {
 	return server.Config{
 		Listen:    f.listen,
 		Advertise: f.advertise,
-		TLS:       f.port.TLS, GRPC: f.port.GRPC, ListenMetrics: f.port.ListenMetrics,
+		TLS:       f.port.TLS, GRPC: f.port.GRPC, ListenMetrics: f.port.ListenMetrics, Metrics: f.port.Metrics,
 		QuotaBytes:            f.quota,
 		WatchProgressInterval: f.watchProgress,
 		NoGateway:             !f.gateway, CORS: f.port.CORS, HostWhitelist: f.port.HostWhitelist,

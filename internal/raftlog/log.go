@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.etcd.io/raft/v3/raftpb"
@@ -15,6 +16,10 @@ type Options struct {
 	FS           vfs.FS // nil: vfs.Default
 	SegmentBytes int64  // a segment that has grown to this is followed by a new one; 0: 64 MiB; at most 1 GiB
 	CacheBytes   int64  // entries kept in memory, newest; 0: 64 MiB
+
+	// OnSync hears how long each sync of a segment took, from the goroutine that
+	// appends; nil: nobody does.
+	OnSync func(time.Duration)
 }
 
 func (o Options) withDefaults() Options {

@@ -3,6 +3,7 @@ package raftlog
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -72,8 +73,12 @@ func (l *Log) sync() error {
 	if l.w.synced == l.w.off {
 		return nil
 	}
+	began := time.Now()
 	if err := l.w.file.SyncData(); err != nil {
 		return l.fail(onFile("fdatasync", l.w.seg.path, err))
+	}
+	if l.opt.OnSync != nil {
+		l.opt.OnSync(time.Since(began))
 	}
 	l.w.synced = l.w.off
 	return nil

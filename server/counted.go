@@ -1,0 +1,81 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/musterhq/muster"
+	"github.com/musterhq/muster/statemachine"
+)
+
+// tally is what is counted on the way of requests for /metrics.
+type tally struct {
+	rpc             *rpcMetrics
+	healthy, sick   atomic.Uint64 // answers of /health
+	failed          atomic.Uint64 // proposals
+	received, sent  atomic.Uint64 // bytes of gRPC's clients
+	logSync         prometheus.Histogram
+	failedReadIndex atomic.Uint64
+}
+
+func newTally(extensive bool) *tally {
+	return &tally{
+		rpc: newRPCMetrics(extensive),
+		logSync: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "etcd_disk_wal_fsync_duration_seconds", Help: "The latency distributions of fsync called by WAL.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
+		}),
+	}
+}
+
+// countedNode counts the proposals that came to nothing, and the reads.
+type countedNode struct {
+	member
+	t *tally
+}
+
+// Propose implements member.
+func (n countedNode) Propose(ctx context.Context, command []byte) (statemachine.Result, error) {
+	r, err := n.member.Propose(ctx, command)
+	if err != nil && !errors.Is(err, muster.ErrTooLarge) { // that one was never proposed
+		n.t.failed.Add(1)
+	}
+	return r, err
+}
+
+// ReadIndex implements member.
+func (n countedNode) ReadIndex(ctx context.Context) (uint64, error) {
+	i, err := n.member.ReadIndex(ctx)
+	if err != nil {
+		n.t.failedReadIndex.Add(1)
+	}
+	return i, err
+}
+
+// health counts what a health check answers.
+func (t *tally) health(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		c := &codeWriter{ResponseWriter: w, code: http.StatusOK}
+		next(c, r)
+		if c.code == http.StatusOK {
+			t.healthy.Add(1)
+		} else {
+			t.sick.Add(1)
+		}
+	}
+}
+
+type codeWriter struct {
+	http.ResponseWriter
+	code int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (c *codeWriter) WriteHeader(code int) {
+	c.code = code
+	c.ResponseWriter.WriteHeader(code)
+}
