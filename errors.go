@@ -85,7 +85,7 @@ func sorted(err error) error {
 	case err == nil, errors.Is(err, ErrRemoved), errors.Is(err, ErrData), errors.Is(err, ErrDisk):
 		return err
 	case errors.As(err, &corrupt), errors.Is(err, host.ErrCorrupt), errors.Is(err, snapshot.ErrDamaged), errors.Is(err, snapshot.ErrInvalid),
-		errors.Is(err, datadir.ErrInUse), errors.Is(err, datadir.ErrForeign), errors.Is(err, datadir.ErrOtherNode), errors.Is(err, datadir.ErrDamaged),
+		errors.Is(err, datadir.ErrInUse), errors.Is(err, datadir.ErrForeign), errors.Is(err, datadir.ErrOtherNode), errors.Is(err, datadir.ErrDamaged), errors.Is(err, datadir.ErrAssembling), errors.Is(err, datadir.ErrOccupied),
 		errors.Is(err, ErrRolledBack), errors.Is(err, ErrOldGeneration), errors.Is(err, recovery.ErrUnfit), errors.Is(err, member.ErrPin):
 		return fmt.Errorf("%w: %w", ErrData, err)
 	case errors.Is(err, datadir.ErrPinPlace):

@@ -63,13 +63,13 @@ var floors = []floor{
 
 	{5, "internal/host", "cluster discovery event statemachine internal/wire internal/raftlog internal/snapshot internal/transport internal/replica internal/member"},
 
-	{5, "internal/recovery", "cluster internal/wire internal/datadir internal/raftlog internal/snapshot internal/replica internal/member"},
+	{5, "internal/recovery", "cluster internal/wire internal/datadir internal/raftlog internal/snapshot internal/formation internal/replica internal/member"},
 
 	{6, "internal/sim", "cluster event statemachine internal/crashfs internal/history internal/wire internal/datadir internal/raftlog internal/snapshot internal/formation internal/roster internal/replica internal/member internal/recovery"},
 
 	{6, ".", "cluster discovery event statemachine internal/wire internal/datadir internal/raftlog internal/snapshot internal/transport internal/formation internal/roster internal/member internal/host internal/recovery"},
 
-	{7, "server", ". cluster event statemachine kv internal/etcdapi"},
+	{7, "server", ". cluster event statemachine internal/backup kv internal/etcdapi"},
 	{7, "mustertest", ". cluster event statemachine internal/transport"},
 
 	{8, "cmd/muster", ". cluster discovery discovery/spec event server internal/loopback"},

@@ -32,6 +32,9 @@ func survey(fs vfs.FS, path string) (ours bool, err error) {
 	if slices.Contains(names, identityFile) {
 		return true, nil
 	}
+	if slices.Contains(names, assemblyDir) {
+		return false, fmt.Errorf("%s is %w: what made it was cut short; do it again, or empty the directory", path, ErrAssembling)
+	}
 	slices.Sort(names)
 	for _, name := range names {
 		switch name {

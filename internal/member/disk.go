@@ -120,7 +120,7 @@ func (m *Member) checkDisk() error {
 // adoptImage finishes what a crash may have left between the receipt of an
 // image and its use: the log begins after it, and the machine holds it.
 func (m *Member) adoptImage(img *snapshot.Image) error {
-	behind := m.disk.Opened < img.Index && img.Index > genesisIndex
+	behind := m.disk.Opened < img.Index && img.Index > GenesisIndex
 	if behind {
 		// Its checksums were compared when it came, which may be long ago.
 		if err := img.Verify(); err != nil {
@@ -160,8 +160,8 @@ func fitLog(log *raftlog.Log, img *snapshot.Image) error {
 // The log of a cluster begins after an empty image at this index and term,
 // whose configuration is the founders: what raft's bootstrap.go recommends.
 const (
-	genesisIndex = 1
-	genesisTerm  = 1
+	GenesisIndex = 1
+	GenesisTerm  = 1
 )
 
 // writeGenesis makes the first image and begins the log. Doing it again after
@@ -180,12 +180,12 @@ func (m *Member) writeGenesis() error {
 		if err != nil {
 			return err
 		}
-		if _, err := draft.Commit(snapshot.Meta{Index: genesisIndex, Term: genesisTerm, ConfState: conf, Membership: g.Membership(m.state.ClusterID)}); err != nil {
+		if _, err := draft.Commit(snapshot.Meta{Index: GenesisIndex, Term: GenesisTerm, ConfState: conf, Membership: g.Membership(m.state.ClusterID)}); err != nil {
 			return err
 		}
 	}
 	if m.disk.Log.LastIndex() == 0 {
-		b := raftlog.Batch{Reset: &raftlog.Mark{Index: genesisIndex, Term: genesisTerm}, HardState: hardState(genesisTerm, genesisIndex), Sync: true}
+		b := raftlog.Batch{Reset: &raftlog.Mark{Index: GenesisIndex, Term: GenesisTerm}, HardState: hardState(GenesisTerm, GenesisIndex), Sync: true}
 		if err := m.disk.Log.Append([]raftlog.Batch{b}); err != nil {
 			return fmt.Errorf("begin the log: %w", err)
 		}

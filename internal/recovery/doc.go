@@ -1,6 +1,7 @@
 // Package recovery is surgery on the data directory of a member that doesn't
 // run: it looks into one, and it re-forms a cluster around one whose majority
-// was lost for good.
+// was lost for good. And it makes a directory with which a new cluster begins,
+// from the content of another: see [Restore].
 //
 // It takes the directory's lock, so that it is refused while the node runs. It
 // knows nothing of the state machine, and doesn't open it: what it does is in
