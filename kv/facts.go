@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -22,8 +23,9 @@ type facts struct {
 // known is what is kept in memory of the facts. The applier writes it; readers
 // may be anywhere.
 type known struct {
-	alarms alarms
-	leases leases
+	alarms  alarms
+	leases  leases
+	written atomic.Int64 // see Store.Written
 }
 
 // setFact writes a fact, which the commands that follow see. It keeps value.

@@ -26,14 +26,13 @@ func (g *generation) wasFlushed(i pebble.FlushInfo) {
 // itself once history is compacted, as the engine rewrites its tables;
 // [Store.Reclaim] has it do so at once. 0 while the store is not open.
 func (s *Store) Used() int64 {
-	g, err := s.acquire()
-	if err != nil {
-		return 0
-	}
-	defer g.release()
-	m := g.db.Metrics()
-	return int64(m.Table.Local.LiveSize+m.BlobFiles.Local.LiveSize) + g.pending.Load()
+	_, used := s.Size()
+	return used
 }
+
+// Written is how many bytes were written since the store was made, for who wants
+// to know how [Store.Used] has grown since it was measured. It costs nothing.
+func (s *Store) Written() int64 { return s.known.written.Load() }
 
 // Reclaim rewrites the tables without what was deleted in them, and returns
 // when that is done. It takes reading and writing of the whole store, and is for

@@ -1,10 +1,15 @@
 package kv
 
-// Size returns the bytes on disk, and how many of them are live tables. What
-// was not flushed yet is in neither.
+// Size returns the bytes that the store takes, and how many of them its content
+// does; what was not flushed yet is in both. See [Store.Used].
 func (s *Store) Size() (total, used int64) {
-	st := s.Stats()
-	return st.DiskBytes, st.LiveBytes
+	g, err := s.acquire()
+	if err != nil {
+		return 0, 0
+	}
+	defer g.release()
+	m, pending := g.db.Metrics(), g.pending.Load()
+	return int64(m.DiskSpaceUsage()) + pending, int64(m.Table.Local.LiveSize+m.BlobFiles.Local.LiveSize) + pending
 }
 
 // Stats are figures of one moment, all 0 while the store is not open.

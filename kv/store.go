@@ -160,6 +160,7 @@ func (a *applier) commit(g *generation, st *state) error {
 		return fmt.Errorf("write revisions up to %d: %w", st.current, err)
 	}
 	g.pending.Add(int64(b.Len()))
+	a.known.written.Add(int64(b.Len()))
 	for i := range a.pend.changes {
 		c := &a.pend.changes[i]
 		a.recent.put(c.key, c.meta)

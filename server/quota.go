@@ -15,16 +15,17 @@ import (
 type store interface {
 	etcdapi.Store
 	Used() int64
+	Written() int64
 	Reclaim(ctx context.Context) error
 }
 
-// quota bounds the store of this member. What is used is measured now and then;
-// what is admitted in between is counted by its cost. Whoever is refused raises
-// the alarm NOSPACE, and so does tend, for a member that nobody asks for anything.
+// quota bounds the store of this member. What is used is measured now and then,
+// and what was written since is added. Whoever is refused raises the alarm
+// NOSPACE, and so does tend, for a member that nobody asks for anything.
 type quota struct {
 	limit int64 // bytes
 	store store
-	used  atomic.Int64 // at the last measurement, and the cost of what was admitted since
+	base  atomic.Int64 // used at the last measurement, less what had been written by then
 
 	tried     time.Time     // when space was last reclaimed
 	pause     time.Duration // before it is again
@@ -33,8 +34,15 @@ type quota struct {
 
 func newQuota(limit int64, store store) *quota {
 	q := &quota{limit: limit, store: store}
-	q.used.Store(store.Used())
+	q.measure()
 	return q
+}
+
+func (q *quota) measure() (used int64) {
+	written := q.store.Written() // first: what comes in between is counted twice, and not missed
+	used = q.store.Used()
+	q.base.Store(used - written)
+	return used
 }
 
 // withQuota gives the services the quota, if there is one.
@@ -48,15 +56,7 @@ func (s *Server) withQuota(c etcdapi.Config) etcdapi.Config {
 
 // Admit implements etcdapi.Quota.
 func (q *quota) Admit(cost int64) bool {
-	for {
-		used := q.used.Load()
-		if used+cost >= q.limit {
-			return false
-		}
-		if q.used.CompareAndSwap(used, used+cost) {
-			return true
-		}
-	}
+	return q.base.Load()+q.store.Written()+cost < q.limit
 }
 
 // Limit implements etcdapi.Quota.
@@ -74,11 +74,11 @@ const (
 // reclaimed, so that it is enough to delete and to compact, as the engine alone
 // would take its time.
 func (q *quota) tend(ctx context.Context, now time.Time) (exceeded bool) {
-	used := q.store.Used()
+	used := q.measure()
 	if used >= q.limit && q.due(now) {
 		q.tried = now
 		_ = q.store.Reclaim(ctx) // a store that can't be written to stops by itself
-		after := q.store.Used()
+		after := q.measure()
 		if q.pause = max(q.pause, reclaimFirst); after > used-used/100 {
 			q.pause = min(2*q.pause, reclaimMost)
 		}
@@ -87,7 +87,6 @@ func (q *quota) tend(ctx context.Context, now time.Time) (exceeded bool) {
 	if used < q.limit {
 		q.pause = 0
 	}
-	q.used.Store(used)
 	return used >= q.limit
 }
 

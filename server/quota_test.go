@@ -15,11 +15,13 @@ import (
 type measured struct {
 	store
 	used, after int64
+	written     int64
 	compacted   int64
 	reclaimed   int
 }
 
 func (m *measured) Used() int64              { return m.used }
+func (m *measured) Written() int64           { return m.written }
 func (m *measured) Revision() (int64, int64) { return 1, m.compacted }
 func (m *measured) Reclaim(context.Context) error {
 	m.reclaimed++
@@ -28,16 +30,16 @@ func (m *measured) Reclaim(context.Context) error {
 }
 
 func TestQuotaCounts(t *testing.T) {
-	q := newQuota(1000, &measured{used: 500})
-	for _, c := range []struct {
-		cost int64
-		want bool
-	}{{400, true}, {100, false}, {99, true}, {1, false}} {
-		if got := q.Admit(c.cost); got != c.want {
-			t.Errorf("a request of %d bytes: %v, want %v", c.cost, got, c.want)
-		}
+	m := &measured{used: 500, written: 10_000}
+	q := newQuota(1000, m)
+	if !q.Admit(499) || q.Admit(500) {
+		t.Error("500 of 1000 bytes are used, and a request of 499 is refused or one of 500 taken")
 	}
-	if q.tend(context.Background(), time.Now()) || !q.Admit(400) {
+	m.written += 100
+	if !q.Admit(399) || q.Admit(400) {
+		t.Error("what was written since the measurement doesn't count")
+	}
+	if m.used = 550; q.tend(context.Background(), time.Now()) || !q.Admit(449) || q.Admit(450) {
 		t.Error("what was measured doesn't take the place of what was counted")
 	}
 }

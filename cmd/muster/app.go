@@ -80,6 +80,7 @@ itself, holds keys and values, and speaks the etcd v3 API.
 		a.leaveCommand(), a.removeCommand(), a.promoteCommand(), a.transferCommand(),
 		a.planCommand(), a.policyCommand(), a.pauseCommand(), a.resumeCommand(),
 		a.abandonCommand(), a.recoverCommand(),
+		a.snapshotCommand(), a.restoreCommand(),
 		a.putCommand(), a.getCommand(), a.delCommand(),
 		a.versionCommand(), exitCodesTopic(),
 	)

@@ -23,6 +23,11 @@ import (
 // withKV calls do with the KV service of the first endpoint that can be
 // reached. do is called at most once, so that a write is never sent twice.
 func (f *clientFlags) withKV(ctx context.Context, do func(pb.KVClient) error) error {
+	return f.withConn(ctx, func(c grpc.ClientConnInterface) error { return do(pb.NewKVClient(c)) })
+}
+
+// withConn is withKV with the connection itself. ctx is for connecting alone.
+func (f *clientFlags) withConn(ctx context.Context, do func(grpc.ClientConnInterface) error) error {
 	return anyEndpoint(f, func(endpoint string) error {
 		conn, err := f.connect(ctx, endpoint)
 		var trouble *hinted
@@ -33,7 +38,7 @@ func (f *clientFlags) withKV(ctx context.Context, do func(pb.KVClient) error) er
 			return &unreachable{endpoint, err}
 		}
 		defer conn.Close()
-		return do(pb.NewKVClient(conn))
+		return do(conn)
 	})
 }
 

@@ -87,9 +87,9 @@ func (f *serveFlags) register(set *pflag.FlagSet) {
 // serverConfig turns the flags into what package server wants.
 func (f *serveFlags) serverConfig(log *slog.Logger) (server.Config, error) {
 	if f.name == "" {
-		host, err := os.Hostname()
-		if err != nil || host == "" {
-			return server.Config{}, usage("this machine has no host name; give the member a name with --name")
+		host, err := hostName()
+		if err != nil {
+			return server.Config{}, err
 		}
 		f.name = host
 	}
@@ -125,6 +125,15 @@ func (f *serveFlags) serverConfig(log *slog.Logger) (server.Config, error) {
 			Logger: log,
 		},
 	}, nil
+}
+
+// hostName is the default of members' names.
+func hostName() (string, error) {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		return "", usage("this machine has no host name; give the member a name with --name")
+	}
+	return host, nil
 }
 
 // joinToken reads the file. An empty one is a mistake, and not no token.

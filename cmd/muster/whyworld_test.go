@@ -131,7 +131,7 @@ func (s *stranger) Control(_ context.Context, _ wire.Hello, req wire.Request) wi
 }
 
 func (s *stranger) Question(context.Context, wire.Hello, []byte) wire.Answer {
-	return wire.Answer{Verdict: wire.Failed}
+	return wire.Answer{Verdict: wire.Declined}
 }
 
 func (s *stranger) Messages(wire.Hello, *wire.Batch) error              { return nil }

@@ -13,9 +13,8 @@ import (
 
 // Quota bounds the store of a member.
 type Quota interface {
-	// Admit says whether a request of that cost, in bytes, may be taken, and
-	// counts it if so. It does not block. Where it is not, the alarm NOSPACE is
-	// raised by whoever answers it.
+	// Admit says whether a request of that cost, in bytes, may be taken. It does
+	// not block. Where it is not, who answers the request raises the alarm NOSPACE.
 	Admit(cost int64) bool
 	// Limit in bytes.
 	Limit() int64
