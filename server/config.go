@@ -57,6 +57,12 @@ type Config struct {
 	// alarm NOSPACE is raised, and no member takes puts until it is cleared.
 	// 0 or less: none, and a disk that is full ends the member.
 	QuotaBytes int64
+	// CorruptCheckTime is how often the leader compares what the members hold, by
+	// hashes; each reads all of its store for it. The alarm CORRUPT is raised for
+	// one that differs. Default: never.
+	CorruptCheckTime time.Duration
+	// InitialCorruptCheck has this member do so once when it is ready.
+	InitialCorruptCheck bool
 	// Fatal is called when the store can't go on and must not return to it: it
 	// is to report and to end the process. Default: panic.
 	Fatal func(error)

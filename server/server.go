@@ -33,6 +33,7 @@ type member interface {
 	SetPolicy(ctx context.Context, settings map[string]string, why string) error
 	Plan(ctx context.Context, suppose string) (event.Forecast, error)
 	Survey(ctx context.Context) event.Survey
+	Ask(ctx context.Context, to cluster.NodeID, question []byte) ([]byte, error)
 	AbandonGenesis(ctx context.Context, gone []string) error
 	Ready(ctx context.Context) error
 	Stop(ctx context.Context) error
@@ -100,7 +101,9 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	store := kv.New(kv.Options{CacheBytes: cfg.CacheBytes, Logger: cfg.Node.Logger, Fatal: cfg.Fatal})
 	rec := &recorder{}
 	cfg.tally = newTally(cfg.Metrics == "extensive")
-	node, err := muster.Start(ctx, nodeConfig(cfg, advertise, rec), store)
+	nc := nodeConfig(cfg, advertise, rec)
+	nc.Answer = answering(store)
+	node, err := muster.Start(ctx, nc, store)
 	if err != nil {
 		return nil, errors.Join(err, p.close())
 	}
@@ -138,7 +141,7 @@ func newServer(cfg Config, node member, store store, size func() (int64, int64),
 	if s.tally == nil {
 		s.tally = newTally(false)
 	}
-	node = countedNode{node, s.tally}
+	node = countedNode{&alarming{node, store.Alarms}, s.tally}
 	s.node = node
 	s.serving, s.unserve = context.WithCancel(context.Background())
 	if s.log == nil {
@@ -186,6 +189,9 @@ func (s *Server) serve(ls ...net.Listener) {
 	}
 	if s.quota != nil {
 		s.group.Go(func() { s.keepQuota(s.background) })
+	}
+	if s.cfg.CorruptCheckTime > 0 || s.cfg.InitialCorruptCheck {
+		s.group.Go(func() { s.keepChecking(s.background, s.cfg.CorruptCheckTime, s.cfg.InitialCorruptCheck) })
 	}
 	go s.watch()
 }

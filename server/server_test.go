@@ -35,6 +35,7 @@ type fakeNode struct {
 	survey event.Survey
 	index  uint64
 	calls  []string
+	ask    func(ctx context.Context, to cluster.NodeID, question []byte) ([]byte, error)
 	opErr  error // of leave, remove, transfer
 	once   sync.Once
 	done   chan struct{}
@@ -110,6 +111,12 @@ func (n *fakeNode) Plan(_ context.Context, suppose string) (event.Forecast, erro
 }
 func (n *fakeNode) Transfer(_ context.Context, id cluster.NodeID) error {
 	return n.call("transfer %d", id)
+}
+func (n *fakeNode) Ask(ctx context.Context, to cluster.NodeID, question []byte) ([]byte, error) {
+	if n.ask == nil {
+		return nil, muster.ErrRefused
+	}
+	return n.ask(ctx, to, question)
 }
 func (n *fakeNode) Ready(context.Context) error { return nil }
 func (n *fakeNode) AbandonGenesis(_ context.Context, gone []string) error {

@@ -42,6 +42,8 @@ type serveFlags struct {
 	watchProgress                time.Duration
 	snapshotLog, snapshotRate    int64 // bytes; bytes a second
 	quota                        int64 // bytes
+	checkTime                    time.Duration
+	checkFirst                   bool
 	logLevel, logFormat          string
 	config                       string
 	peerTLS                      muster.PeerTLS
@@ -71,6 +73,8 @@ func (f *serveFlags) register(set *pflag.FlagSet) {
 	set.Int64Var(&f.snapshotLog, "snapshot-log-bytes", 64<<20, "how much log is gathered before a snapshot is taken and the log before it is dropped")
 	set.Int64Var(&f.snapshotRate, "snapshot-send-rate", 0, "how fast snapshots are sent, in bytes a second (default: as fast as it goes)")
 	set.Int64Var(&f.quota, "quota-backend-bytes", 0, "how many bytes the store may hold before puts are refused and the alarm NOSPACE is raised (default: no limit)")
+	set.DurationVar(&f.checkTime, "corrupt-check-time", 0, "how often the leader compares what the members hold, and raises the alarm CORRUPT for one that differs (default: never)")
+	set.BoolVar(&f.checkFirst, "initial-corrupt-check", false, "do so once when this member is ready")
 	set.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	set.StringVar(&f.logFormat, "log-format", "text", "text or json")
 	set.StringVar(&f.peerTLS.CertFile, "peer-tls-cert", "", "certificate (PEM) that this member shows to others; with it members speak TLS")
@@ -115,6 +119,8 @@ func (f *serveFlags) serverConfig(log *slog.Logger) (server.Config, error) {
 		QuotaBytes:            f.quota,
 		WatchProgressInterval: f.watchProgress,
 		NoGateway:             !f.gateway, CORS: f.port.CORS, HostWhitelist: f.port.HostWhitelist,
+		CorruptCheckTime:    f.checkTime,
+		InitialCorruptCheck: f.checkFirst,
 		Node: muster.Config{
 			Name: f.name, DataDir: f.dataDir, PinFile: f.pinFile, Cluster: f.cluster, Zone: f.zone,
 			PeerListen: f.peerListen, PeerAdvertise: f.peerAdvertise,

@@ -76,6 +76,7 @@ var whyCases = []whyCase{
 	{"rolled_back", "an older image of a member's disk was started: at that node", rolledBack},
 	{"old_generation", "a directory of before the cluster was re-formed was started: at that node", oldGeneration},
 	{"old_generation_refused", "the same, at a member", oldGenerationKnocks},
+	{"alarms", "alarms are raised: a member over its quota, and one that holds other data", alarmsRaised},
 	{"disk_low", "the disk is almost full", diskLow},
 	{"disk_full", "the disk is full: the node has stopped", diskFull},
 	{"disk_failed", "the disk failed: the node has stopped", diskFailed},

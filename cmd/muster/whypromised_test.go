@@ -47,6 +47,7 @@ var promised = []promise{
 	{"a peer is refused for its token", []string{"token_missing", "token_refused"}},
 	{"a peer is refused since the cluster was re-formed", []string{"old_generation", "old_generation_refused"}},
 	{"a snapshot is on its way", []string{"snapshot_sending", "snapshot_receiving"}},
+	{"an alarm is raised", []string{"alarms"}},
 	{"the disk is full, or almost", []string{"disk_full", "disk_low"}},
 	{"the disk failed", []string{"disk_failed"}},
 	{"a node was removed", []string{"node_removed", "removed_knocks"}},
