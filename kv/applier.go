@@ -34,7 +34,7 @@ func (a *applier) attach(g *generation) error {
 	a.view = view{db: g.db, own: &a.pend}
 	a.disk = view{db: g.db, onDisk: true}
 	a.recent = newRecent(g.state.Load().applied)
-	return errors.Join(a.loadAlarms(g), a.loadLeases(g))
+	return errors.Join(a.loadAlarms(g), a.loadLeases(g), a.loadAuth(g))
 }
 
 // start makes ready for the commands of one Apply call.
@@ -64,7 +64,7 @@ func (a *applier) finish() error {
 // error means that this member can't go on.
 func (a *applier) run(e statemachine.Entry) (Reply, error) {
 	a.first = len(a.pend.changes)
-	reply, err := a.dispatch(e)
+	reply, err := a.obey(e)
 	if err != nil {
 		return Reply{}, err
 	}
@@ -121,9 +121,10 @@ func (a *applier) dispatch(e statemachine.Entry) (Reply, error) {
 			return Reply{Err: ErrBadCommand}, nil
 		}
 		return a.runAlarm(&r, e.Wanted)
+	case opAuth:
+		return a.runAuth(e)
 	}
-	return Reply{}, fmt.Errorf("log entry %d holds a command of kind %d, which this version does not know: "+
-		"a newer one wrote it; run that version on this member", e.Index, op)
+	return Reply{}, unknownCommand(e)
 }
 
 // replyOf turns a response that may be nil into a Reply.

@@ -23,6 +23,8 @@ const (
 	opLeaseRevoke     = 6 // with a term before the request, see fenced
 	opLeaseCheckpoint = 7 // likewise
 	opAlarm           = 8
+	opAuth            = 9  // see EncodeAuth
+	opAs              = 10 // see EncodeAs
 )
 
 // Reply is the result of every command: exactly one of its fields is set.

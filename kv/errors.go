@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // What a request can be refused for. These are etcd's own gRPC errors, so
@@ -23,6 +25,30 @@ var (
 	ErrLeaseTTLTooLarge  = rpctypes.ErrGRPCLeaseTTLTooLarge  // more than MaxLeaseTTL
 	ErrNoSpace           = rpctypes.ErrGRPCNoSpace           // the alarm NOSPACE is raised, and the request would take space
 	ErrCorrupt           = rpctypes.ErrGRPCCorrupt           // the alarm CORRUPT is raised
+)
+
+// What a request can be refused for by who sent it, or as a change of who may
+// do what. These are etcd's own, too.
+var (
+	ErrUserEmpty            = rpctypes.ErrGRPCUserEmpty            // the caller didn't say who he is; a user without a name
+	ErrPermissionDenied     = rpctypes.ErrGRPCPermissionDenied     // the caller may not do that
+	ErrAuthOldRevision      = rpctypes.ErrGRPCAuthOldRevision      // users or roles changed since the caller was established
+	ErrAuthNotEnabled       = rpctypes.ErrGRPCAuthNotEnabled       // nobody is asked who he is, so that nobody can be given a token
+	ErrAuthFailed           = rpctypes.ErrGRPCAuthFailed           // no such user, no such password
+	ErrInvalidAuthMgmt      = rpctypes.ErrGRPCInvalidAuthMgmt      // root would lose its power while authentication is enabled; a range that is none
+	ErrRootUserNotExist     = rpctypes.ErrGRPCRootUserNotExist     // authentication can't be enabled without the user root
+	ErrRootRoleNotExist     = rpctypes.ErrGRPCRootRoleNotExist     // nor without its role root
+	ErrUserAlreadyExist     = rpctypes.ErrGRPCUserAlreadyExist     // a second user of one name
+	ErrUserNotFound         = rpctypes.ErrGRPCUserNotFound         // no such user
+	ErrRoleEmpty            = rpctypes.ErrGRPCRoleEmpty            // a role without a name
+	ErrRoleAlreadyExist     = rpctypes.ErrGRPCRoleAlreadyExist     // a second role of one name
+	ErrRoleNotFound         = rpctypes.ErrGRPCRoleNotFound         // no such role
+	ErrRoleNotGranted       = rpctypes.ErrGRPCRoleNotGranted       // a role to be revoked that the user hasn't got
+	ErrPermissionNotGiven   = rpctypes.ErrGRPCPermissionNotGiven   // a grant of nothing
+	ErrPermissionNotGranted = rpctypes.ErrGRPCPermissionNotGranted // a permission to be revoked that the role hasn't got
+
+	// ErrNoPasswordUser has no code of its own in etcd.
+	ErrNoPasswordUser = status.Error(codes.Unknown, "auth: authentication failed, password was given for no password user")
 )
 
 var (

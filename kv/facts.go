@@ -26,6 +26,8 @@ type known struct {
 	alarms  alarms
 	leases  leases
 	written atomic.Int64 // see Store.Written
+	auth    authNow
+	tokens  Tokens
 }
 
 // setFact writes a fact, which the commands that follow see. It keeps value.

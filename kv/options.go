@@ -19,6 +19,7 @@ type Options struct {
 	CacheBytes    int64        // for blocks read from disk; 0: 128 MiB
 	MemTableBytes int64        // written and not yet flushed, of one of up to four tables; 0: 32 MiB
 	Logger        *slog.Logger // nil: silent
+	Tokens        Tokens       // is told of those that users are given; nil: nobody is
 
 	// Fatal is called, at most once, when the storage engine can't go on and
 	// must not return to it: its manifest could not be written. It is meant to
@@ -35,6 +36,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MemTableBytes <= 0 {
 		o.MemTableBytes = 32 << 20
+	}
+	if o.Tokens == nil {
+		o.Tokens = noTokens{}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

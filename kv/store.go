@@ -52,6 +52,7 @@ func New(opt Options) *Store {
 	}
 	s.applier.known, s.applier.hub, s.applier.counts = &s.known, &s.hub, &s.counts
 	s.hub.init()
+	s.known.tokens = s.opt.Tokens
 	return s
 }
 
@@ -261,5 +262,6 @@ func (s *Store) Close() error {
 	s.applier = applier{known: &s.known, hub: &s.hub, counts: &s.counts}
 	s.known.alarms.list.Store(nil)
 	s.known.leases.replace(nil)
+	s.known.auth.p.Store(nil)
 	return errors.Join(ferr, err)
 }
