@@ -1,10 +1,11 @@
 // Package etcdapi puts the etcd v3 API on the wire, so that every etcd client
 // is a client of ours.
 //
-// It translates and keeps no state: a write becomes one command for the
+// It translates and keeps no state, but for the tokens that members hear of by
+// the log and each lets end by its own clock: a write becomes one command for the
 // [Proposer]; a linearizable read is a ReadIndex followed by a read of the
 // [Store] (Raft thesis §6.4); a serializable read is a read of the Store
-// alone. It serves the services KV, Watch, Cluster and Maintenance; clients of the
+// alone. It serves the services KV, Watch, Auth, Cluster and Maintenance; clients of the
 // others are answered codes.Unimplemented by gRPC itself.
 //
 // It is not a listener, and knows nothing of raft, of disks or of how a member
@@ -17,6 +18,9 @@
 //     repeats a write by itself (codes.Canceled, codes.DeadlineExceeded; see
 //     clientv3/retry_interceptor.go and errors.go here).
 //   - Every response header carries cluster, member, term and a revision.
+//   - While authentication is enabled, a method that is not in the table of
+//     access.go is refused, so that a new one is closed until it says what it
+//     needs. What becomes a command carries its caller, and the machine decides.
 //   - Every request ends: one that comes without a deadline gets
 //     [Config.RequestTimeout].
 package etcdapi

@@ -132,11 +132,12 @@ func (n *fakeNode) Transfer(_ context.Context, id cluster.NodeID) error {
 
 // rig is a server over a fake node, and how to reach it.
 type rig struct {
-	node *fakeNode
-	lis  *bufconn.Listener
-	disk vfs.FS // of the store
-	api  *Server
-	srv  *grpc.Server
+	node   *fakeNode
+	lis    *bufconn.Listener
+	disk   vfs.FS // of the store
+	api    *Server
+	srv    *grpc.Server
+	tokens *Tokens
 }
 
 func newRig(t testing.TB, change ...func(*Config)) *rig {
@@ -145,7 +146,8 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 	if err := fs.MkdirAll("data", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	store := kv.New(kv.Options{FS: fs, CacheBytes: 1 << 20, MemTableBytes: 1 << 20})
+	tokens := NewTokens(0)
+	store := kv.New(kv.Options{FS: fs, CacheBytes: 1 << 20, MemTableBytes: 1 << 20, Tokens: tokens})
 	if _, err := store.Open("data"); err != nil {
 		t.Fatal(err)
 	}
@@ -161,6 +163,7 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 	}}
 	cfg := Config{
 		Proposer: n, Membership: n, Store: store, Size: store.Size, Faults: testFaults(), Version: "3.7.3-test",
+		Auth: Authentication{Tokens: tokens, BcryptCost: 4},
 	}
 	for _, c := range change {
 		c(&cfg)
@@ -168,7 +171,7 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 	api := New(cfg)
 	srv := grpc.NewServer(api.Options()...)
 	api.Register(srv)
-	r := &rig{node: n, lis: bufconn.Listen(1 << 20), disk: fs, api: api, srv: srv}
+	r := &rig{node: n, lis: bufconn.Listen(1 << 20), disk: fs, api: api, srv: srv, tokens: cfg.Auth.Tokens}
 	done := make(chan struct{})
 	go func() { defer close(done); srv.Serve(r.lis) }()
 	t.Cleanup(func() {

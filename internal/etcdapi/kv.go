@@ -77,7 +77,12 @@ func (s *kvService) readTxn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnRespo
 			return nil, s.toGRPC(err)
 		}
 	}
-	resp, err := s.cfg.Store.ReadTxn(ctx, r)
+	var resp *pb.TxnResponse
+	may := func(a *kv.Auth, c kv.Caller) error { return a.MayReadTxn(c, r) }
+	err := s.readAs(ctx, may, func() (err error) {
+		resp, err = s.cfg.Store.ReadTxn(ctx, r)
+		return err
+	})
 	if err != nil {
 		return nil, s.toGRPC(err)
 	}
@@ -111,7 +116,12 @@ func (s *kvService) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeRes
 			return nil, s.toGRPC(err)
 		}
 	}
-	resp, err := s.cfg.Store.Range(ctx, r)
+	var resp *pb.RangeResponse
+	may := func(a *kv.Auth, c kv.Caller) error { return a.MayRead(c, r.GetKey(), r.GetRangeEnd()) }
+	err := s.readAs(ctx, may, func() (err error) {
+		resp, err = s.cfg.Store.Range(ctx, r)
+		return err
+	})
 	if err != nil {
 		return nil, s.toGRPC(err)
 	}
@@ -119,15 +129,28 @@ func (s *kvService) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeRes
 	return resp, nil
 }
 
-// propose hands one encoded write over and takes the typed response out of
-// the machine's reply.
+// propose hands one encoded write over, with its caller, and takes the typed
+// response out of the machine's reply.
 func propose[R any](ctx context.Context, s *Server, cmd []byte) (R, error) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	c, err := s.caller(ctx)
+	if err != nil {
+		var none R
+		return none, s.toGRPC(err)
+	}
+	return proposeAs[R](ctx, s, c, cmd)
+}
+
+// proposeAs is propose for a caller that is known; ctx has a deadline.
+func proposeAs[R any](ctx context.Context, s *Server, c kv.Caller, cmd []byte) (R, error) {
 	var none R
+	if c != (kv.Caller{}) {
+		cmd = kv.EncodeAs(c, cmd)
+	}
 	if len(cmd) > s.cfg.MaxRequestBytes {
 		return none, rpctypes.ErrGRPCRequestTooLarge
 	}
-	ctx, cancel := s.bound(ctx)
-	defer cancel()
 	result, err := s.cfg.Proposer.Propose(ctx, cmd)
 	if err != nil {
 		return none, s.toGRPC(err)

@@ -66,6 +66,10 @@ type Store interface {
 	Backup() (*kv.Backup, error)
 	// NewWatches makes a group of watches, which its user closes.
 	NewWatches() *kv.Watches
+	// Auth is who may do what. It is never nil.
+	Auth() *kv.Auth
+	// LeaseKeys lists the keys that hang on a lease.
+	LeaseKeys(id int64) ([][]byte, error)
 }
 
 const (
@@ -110,6 +114,8 @@ type Config struct {
 	// ElectionTimeout is the cluster's; three of them without a leader end the
 	// streams of clients that require one. Default 1 s.
 	ElectionTimeout time.Duration
+	// Auth is how callers are told apart.
+	Auth Authentication
 }
 
 // Server implements etcd's services. Its methods are safe for concurrent use.
@@ -156,8 +162,8 @@ func (s *Server) Options() []grpc.ServerOption {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * time.Hour, Timeout: 20 * time.Second}),
 		grpc.UnaryInterceptor(s.requireLeaderUnary),
-		grpc.ChainUnaryInterceptor(s.checkQuota),
-		grpc.StreamInterceptor(s.requireLeaderStream),
+		grpc.ChainUnaryInterceptor(s.admitUnary, s.checkQuota),
+		grpc.ChainStreamInterceptor(s.requireLeaderStream, s.admitStream),
 	}
 }
 
@@ -167,6 +173,7 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	pb.RegisterClusterServer(r, &clusterService{Server: s})
 	pb.RegisterMaintenanceServer(r, &maintenanceService{Server: s})
 	pb.RegisterWatchServer(r, &watchService{Server: s})
+	pb.RegisterAuthServer(r, &authService{Server: s})
 }
 
 // EndStreams ends the streams that would not end by themselves, in such a way

@@ -1,0 +1,138 @@
+package etcdapi
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+
+	"github.com/musterhq/muster/kv"
+)
+
+// Authentication is how callers are told apart. The zero value knows nobody by
+// a token.
+type Authentication struct {
+	Tokens *Tokens // those given by way of the log; nil if JWT is set
+	JWT    *JWT    // signed ones, in place of Tokens
+	// BcryptCost is how hard passwords are to guess, from 4 to 31; each step
+	// doubles the time that checking one takes. 0: 10, as in etcd.
+	BcryptCost int
+	// ClientCertAuth says that clients without a token are who their
+	// certificate, which was verified, says by its common name.
+	ClientCertAuth bool
+}
+
+// caller is who sent the request that ctx belongs to: by its token or by the
+// client's certificate. It is the zero Caller if the request doesn't say, or
+// while authentication is not enabled. A token that is none is refused.
+func (s *Server) caller(ctx context.Context) (kv.Caller, error) {
+	auth := s.cfg.Store.Auth()
+	if !auth.Enabled() {
+		return kv.Caller{}, nil
+	}
+	md, _ := metadata.FromIncomingContext(ctx)
+	token := md.Get(rpctypes.TokenFieldNameGRPC)
+	if len(token) == 0 {
+		token = md.Get(rpctypes.TokenFieldNameSwagger)
+	}
+	if len(token) > 0 {
+		return s.callerByToken(ctx, strings.TrimPrefix(token[0], "Bearer "))
+	}
+	// What the JSON gateway forwards comes with the certificate of this
+	// server, not of the client.
+	if s.cfg.Auth.ClientCertAuth && len(md.Get("grpcgateway-accept")) == 0 {
+		if name := commonName(ctx); name != "" {
+			return kv.Caller{Name: name, Revision: auth.Revision()}, nil
+		}
+	}
+	return kv.Caller{}, nil
+}
+
+func (s *Server) callerByToken(ctx context.Context, token string) (kv.Caller, error) {
+	if s.cfg.Auth.JWT != nil {
+		return s.cfg.Auth.JWT.caller(token)
+	}
+	if s.cfg.Auth.Tokens == nil {
+		return kv.Caller{}, rpctypes.ErrGRPCInvalidAuthToken
+	}
+	user, ok := s.cfg.Auth.Tokens.user(token)
+	if index, given := indexOf(token); !ok && given && index > s.cfg.Proposer.Status().Applied {
+		// Another member gave it, and this one has not heard of it yet.
+		if _, err := s.cfg.Proposer.ReadIndex(ctx); err != nil {
+			return kv.Caller{}, err
+		}
+		user, ok = s.cfg.Auth.Tokens.user(token)
+	}
+	if !ok {
+		return kv.Caller{}, rpctypes.ErrGRPCInvalidAuthToken
+	}
+	return kv.Caller{Name: user, Revision: s.cfg.Store.Auth().Revision()}, nil
+}
+
+// commonName is the client's, by the certificate that the server verified.
+func commonName(ctx context.Context) string {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return ""
+	}
+	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	if !ok {
+		return ""
+	}
+	for _, chain := range info.State.VerifiedChains {
+		if len(chain) > 0 {
+			return chain[0].Subject.CommonName
+		}
+	}
+	return ""
+}
+
+// readAs has read done if the caller may, and takes back what was read if users
+// or roles changed in the meantime: it may be what the caller may no longer
+// see.
+func (s *Server) readAs(ctx context.Context, may func(*kv.Auth, kv.Caller) error, read func() error) error {
+	c, err := s.caller(ctx)
+	if err != nil {
+		return err
+	}
+	auth := s.cfg.Store.Auth()
+	if err := may(auth, c); err != nil {
+		return err
+	}
+	if err := read(); err != nil {
+		return err
+	}
+	if now := s.cfg.Store.Auth(); now.Enabled() && (c.Revision != now.Revision() || auth.Revision() != now.Revision()) {
+		return rpctypes.ErrGRPCAuthOldRevision
+	}
+	return nil
+}
+
+// AdmitHTTP says whether a request over plain HTTP may change the cluster:
+// anybody's may while authentication is not enabled, and then root's, by
+// name and password (Basic) or by a token. The errors are etcd's.
+func (s *Server) AdmitHTTP(r *http.Request) error {
+	auth := s.cfg.Store.Auth()
+	if !auth.Enabled() {
+		return nil
+	}
+	if name, password, ok := r.BasicAuth(); ok {
+		if err := checkPassword(auth, name, password); err != nil {
+			return err
+		}
+		return auth.MayAdminister(kv.Caller{Name: name, Revision: auth.Revision()})
+	}
+	md := metadata.MD{}
+	if token := r.Header.Get("Authorization"); token != "" {
+		md.Set(rpctypes.TokenFieldNameSwagger, token)
+	}
+	c, err := s.caller(metadata.NewIncomingContext(r.Context(), md))
+	if err != nil {
+		return s.toGRPC(err)
+	}
+	return auth.MayAdminister(c)
+}
