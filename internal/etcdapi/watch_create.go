@@ -59,10 +59,6 @@ func (ws *watchStream) refuses(ctx context.Context, r *pb.WatchCreateRequest, sp
 	return ""
 }
 
-// mayWatch is where access control is asked: the reason why whoever opened the
-// stream may not watch the range, or nothing.
-func (ws *watchStream) mayWatch(context.Context, []byte, []byte) string { return "" }
-
 func watchSpec(r *pb.WatchCreateRequest) kv.WatchSpec {
 	spec := kv.WatchSpec{
 		Key: r.Key, End: r.RangeEnd, From: r.StartRevision, PrevKV: r.PrevKv,
