@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster"
+	"github.com/musterhq/muster/internal/etcdapi"
 )
 
 // Config is what a server is told. The zero value of a field means the stated
@@ -50,6 +51,16 @@ type Config struct {
 	// WatchProgressInterval is how often watches that want it and have nothing
 	// to tell are told that nothing happened. Default: 10 min; at least 100 ms.
 	WatchProgressInterval time.Duration
+
+	// AuthToken is what tokens look like, as in etcd: simple, or jwt with the
+	// options sign-method, pub-key, priv-key and ttl. Default: simple.
+	AuthToken string
+	// AuthTokenTTL is how long a simple token holds that nobody uses. Default
+	// 5 minutes.
+	AuthTokenTTL time.Duration
+	// BcryptCost is how hard passwords are to guess, from 4 to 31. Default 10.
+	BcryptCost int
+	auth       etcdapi.Authentication // those three, as Start understands them
 
 	// CacheBytes is how much of the store is kept in memory. Default: package kv's.
 	CacheBytes int64

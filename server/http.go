@@ -55,7 +55,7 @@ func (s *Server) routes(metrics http.Handler) http.Handler {
 	mux.HandleFunc("POST /v1/leave", s.serveLeave)
 	mux.HandleFunc("POST /v1/transfer", s.serveTransfer)
 	mux.HandleFunc("POST /v1/abandon-genesis", s.serveAbandon)
-	return mux
+	return s.forRoot(mux)
 }
 
 func writeJSON(w http.ResponseWriter, code int, v any) {

@@ -60,11 +60,11 @@ type Server struct {
 	events    *recorder
 	tally     *tally
 	port      *splitter
+	api       *etcdapi.Server
 	grpc      *grpc.Server
 	health    *health.Server
 	serving   context.Context // ends with the port
 	unserve   context.CancelFunc
-	api       *etcdapi.Server
 	http      *http.Server
 	gateway   *gateway     // nil: there is none
 	probing   *http.Server // on ListenMetrics
@@ -93,12 +93,16 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 			return nil, fmt.Errorf("%w: TLS for clients: %w", muster.ErrConfig, err)
 		}
 	}
+	var err error
+	if cfg.auth, err = cfg.authentication(); err != nil {
+		return nil, err
+	}
 	p, err := cfg.listen()
 	if err != nil {
 		return nil, err
 	}
 	advertise := cfg.advertised(p.clients)
-	store := kv.New(kv.Options{CacheBytes: cfg.CacheBytes, Logger: cfg.Node.Logger, Fatal: cfg.Fatal})
+	store := kv.New(kv.Options{CacheBytes: cfg.CacheBytes, Logger: cfg.Node.Logger, Fatal: cfg.Fatal, Tokens: cfg.auth.Tokens})
 	rec := &recorder{}
 	cfg.tally = newTally(cfg.Metrics == "extensive")
 	nc := nodeConfig(cfg, advertise, rec)
@@ -151,6 +155,7 @@ func newServer(cfg Config, node member, store store, size func() (int64, int64),
 	api := etcdapi.New(s.withQuota(etcdapi.Config{
 		Proposer: node, Membership: node, Store: store, Size: size, Faults: faults(),
 		Version: EtcdVersion, RequestTimeout: cfg.RequestTimeout, PeerScheme: scheme(cfg.Node.PeerTLS.CertFile != ""),
+		Auth:                   cfg.auth,
 		SnapshotBytesPerSecond: cfg.Node.SnapshotSendBytesPerSecond,
 		ProgressInterval:       cfg.WatchProgressInterval, ElectionTimeout: cfg.election(),
 	}))

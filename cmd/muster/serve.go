@@ -83,6 +83,7 @@ func (f *serveFlags) register(set *pflag.FlagSet) {
 	registerTLS(set, &f.port.TLS)
 	registerPort(set, &f.port)
 	set.BoolVar(&f.gateway, "enable-grpc-gateway", true, "serve the etcd v3 API as JSON over HTTP, under /v3/")
+	registerAuth(set, &f.port)
 	set.StringVar(&f.joinTokenFile, "join-token-file", "", "file with the token that all nodes of the cluster must have; of several lines the first is shown, and each is taken")
 	set.BoolVar(&f.etcdFlags, "etcd-flags", false, "all other flags are etcd's, and so are variables ETCD_...: for what was written to start etcd")
 	set.StringVar(&f.config, "config", "", "YAML file whose keys are these flags, without the dashes in front")
@@ -121,6 +122,7 @@ func (f *serveFlags) serverConfig(log *slog.Logger) (server.Config, error) {
 		NoGateway:             !f.gateway, CORS: f.port.CORS, HostWhitelist: f.port.HostWhitelist,
 		CorruptCheckTime:    f.checkTime,
 		InitialCorruptCheck: f.checkFirst,
+		AuthToken:           f.port.AuthToken, AuthTokenTTL: f.port.AuthTokenTTL, BcryptCost: f.port.BcryptCost,
 		Node: muster.Config{
 			Name: f.name, DataDir: f.dataDir, PinFile: f.pinFile, Cluster: f.cluster, Zone: f.zone,
 			PeerListen: f.peerListen, PeerAdvertise: f.peerAdvertise,

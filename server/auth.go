@@ -1,0 +1,70 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"golang.org/x/crypto/bcrypt"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/musterhq/muster"
+	"github.com/musterhq/muster/internal/etcdapi"
+)
+
+// authentication is how clients are told apart, by the configuration.
+func (c Config) authentication() (etcdapi.Authentication, error) {
+	spec := c.AuthToken
+	if spec == "" {
+		spec = "simple"
+	}
+	jwt, err := etcdapi.ParseTokenSpec(spec)
+	if err != nil {
+		return etcdapi.Authentication{}, fmt.Errorf("%w: --auth-token: %w", muster.ErrConfig, err)
+	}
+	if c.BcryptCost != 0 && (c.BcryptCost < bcrypt.MinCost || c.BcryptCost > bcrypt.MaxCost) {
+		return etcdapi.Authentication{}, fmt.Errorf("%w: --bcrypt-cost %d: want %d to %d", muster.ErrConfig, c.BcryptCost, bcrypt.MinCost, bcrypt.MaxCost)
+	}
+	if c.AuthTokenTTL < 0 {
+		return etcdapi.Authentication{}, fmt.Errorf("%w: --auth-token-ttl %v: want a positive time", muster.ErrConfig, c.AuthTokenTTL)
+	}
+	return etcdapi.Authentication{
+		Tokens: etcdapi.NewTokens(c.AuthTokenTTL), JWT: jwt,
+		BcryptCost: c.BcryptCost, ClientCertAuth: c.TLS.ClientAuth,
+	}, nil
+}
+
+// forRoot keeps what changes the cluster, which is all of /v1 that isn't asked
+// with GET, for root while authentication is enabled. What only tells stays open
+// to all, as etcd's /health is: it shows no keys, and who looks for the cause of
+// a fault has it at hand.
+func (s *Server) forRoot(serve http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/v1/") && r.Method != http.MethodGet && r.Method != http.MethodHead {
+			if err := s.api.AdmitHTTP(r); err != nil {
+				refuse(w, r, err)
+				return
+			}
+		}
+		serve.ServeHTTP(w, r)
+	})
+}
+
+// refuse answers who may not change the cluster.
+func refuse(w http.ResponseWriter, r *http.Request, err error) {
+	st := status.Convert(err)
+	e := Error{Code: "permission_denied", Outcome: DidNotHappen, Message: st.Message() + ": only root may change the cluster while authentication is enabled"}
+	code := http.StatusForbidden
+	switch st.Code() {
+	case codes.Unauthenticated, codes.InvalidArgument:
+		e.Code, code = "unauthenticated", http.StatusUnauthorized
+		w.Header().Set("WWW-Authenticate", `Basic realm="muster"`)
+		if e.Message = st.Message(); r.Header.Get("Authorization") == "" {
+			e.Message = "authentication is enabled, and nobody said who asks: give --user root"
+		}
+	case codes.Unavailable:
+		e.Code, e.Message, code = "no_leader", st.Message(), http.StatusServiceUnavailable
+	}
+	writeJSON(w, code, e)
+}
