@@ -50,6 +50,9 @@ func (f *clientFlags) tellOne(ctx context.Context, method, endpoint, path string
 	if err != nil {
 		return usage("endpoint %q: %v", endpoint, err)
 	}
+	if f.login.name != "" && method != http.MethodGet { // who only asks need not say who
+		req.SetBasicAuth(f.login.name, f.login.password)
+	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: f.secret}}
 	resp, err := client.Do(req)
 	if err != nil {

@@ -21,12 +21,14 @@ type clientFlags struct {
 	timeout   time.Duration
 	tls       clientTLS
 	secret    *tls.Config // set by complete
+	login     login
 }
 
 func (f *clientFlags) register(cmd *cobra.Command) {
 	set := cmd.Flags()
 	set.StringSliceVar(&f.endpoints, "endpoint", []string{defaultEndpoint}, "client address of a member; repeat it to have them tried in turn (env MUSTER_ENDPOINT)")
 	f.tls.register(set)
+	f.login.register(set)
 	set.StringVar(&f.output, "output", "table", "table or json")
 	set.DurationVar(&f.timeout, "timeout", 5*time.Second, "how long to wait for an answer")
 }
@@ -38,6 +40,9 @@ func (a *app) asking(cmd *cobra.Command, run func(ctx context.Context, f *client
 	f.register(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := f.complete(cmd, a.environ); err != nil {
+			return err
+		}
+		if err := f.login.complete(cmd, a); err != nil {
 			return err
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), f.timeout)

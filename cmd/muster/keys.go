@@ -38,7 +38,11 @@ func (f *clientFlags) withConn(ctx context.Context, do func(grpc.ClientConnInter
 			return &unreachable{endpoint, err}
 		}
 		defer conn.Close()
-		return do(conn)
+		as, err := f.login.on(ctx, conn)
+		if err != nil {
+			return err
+		}
+		return do(as)
 	})
 }
 
@@ -124,6 +128,9 @@ func readError(err error) error {
 	if err == nil {
 		return nil
 	}
+	if who := whoAsks(err); who != nil {
+		return who
+	}
 	return errors.New(withoutOurName(status.Convert(err)))
 }
 
@@ -131,6 +138,9 @@ func readError(err error) error {
 func writeError(err error) error {
 	if err == nil {
 		return nil
+	}
+	if who := whoAsks(err); who != nil {
+		return who
 	}
 	st := status.Convert(err)
 	if happened, text := certainlyNot(st); happened {

@@ -16,7 +16,7 @@ import (
 const envPrefix = "MUSTER_"
 
 // clientVariables are the variables that the client commands read.
-var clientVariables = []string{"MUSTER_ENDPOINT", "MUSTER_CACERT", "MUSTER_CERT", "MUSTER_KEY"}
+var clientVariables = []string{"MUSTER_ENDPOINT", "MUSTER_CACERT", "MUSTER_CERT", "MUSTER_KEY", "MUSTER_USER"}
 
 // envName is the variable that a flag is also read from.
 func envName(flag string) string {
