@@ -2,11 +2,19 @@ package process
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/musterhq/muster/kv"
 )
 
 // hashOf asks a member for the hash of its keys as of a revision.
@@ -115,4 +123,67 @@ func TestQuota(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, c, "a", "1")
+}
+
+// A member whose store was changed by hand is found, named, and stops the writes
+// of all until it was replaced.
+func TestCorruptMemberIsFound(t *testing.T) {
+	ms := founders(t, 3)
+	for _, m := range ms {
+		m.args = append(m.args, "--corrupt-check-time", "1s", "--initial-corrupt-check")
+		m.start()
+	}
+	ready(t, ms...)
+	c := dial(t, ms...)
+	put(t, c, "a", "1")
+	bad := follower(ms, leader(t, ms))
+	s, err := bad.status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad.term()
+	tamper(t, filepath.Join(bad.dir, "machine"))
+	bad.start()
+	ready(t, ms...)
+	ctx := context.Background()
+	eventually(t, "the alarm is raised", func() bool {
+		_, _ = c.Put(ctx, "a", "2") // what was changed are revisions to come
+		list, err := c.AlarmList(ctx)
+		return err == nil && len(list.Alarms) == 1 && list.Alarms[0].MemberID == uint64(s.Self.ID) && list.Alarms[0].Alarm == pb.AlarmType_CORRUPT
+	})
+	if _, err := c.Put(ctx, "a", "3"); !errors.Is(err, rpctypes.ErrCorrupt) {
+		t.Errorf("a put with a corrupt member: %v", err)
+	}
+	for _, m := range ms {
+		eventually(t, m.name+" tells of it", func() bool { return strings.Contains(m.why(), "alarm_corrupt") })
+	}
+	bad.term()
+	if err := os.RemoveAll(bad.dir); err != nil {
+		t.Fatal(err)
+	}
+	bad.start()
+	eventually(t, "the new member holds what the others do", func() bool {
+		s, err := bad.status()
+		return err == nil && s.Stage == "member" && hashOf(t, bad, 0).Hash == hashOf(t, ms[0], 0).Hash
+	})
+	if _, err := c.AlarmDisarm(ctx, &clientv3.AlarmMember{}); err != nil {
+		t.Fatal(err)
+	}
+	put(t, c, "a", "4")
+}
+
+// tamper has a stopped store's next revision be another than the others'.
+func tamper(t *testing.T, machine string) {
+	t.Helper()
+	db, err := filepath.Glob(filepath.Join(machine, "db-*"))
+	if err != nil || len(db) != 1 {
+		t.Fatalf("the databases in %s: %v, %v", machine, db, err)
+	}
+	as := t.TempDir()
+	if err := os.Symlink(db[0], filepath.Join(as, "db")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.PrepareFounding(vfs.Default, as, kv.FoundingOptions{BumpRevision: 1}); err != nil {
+		t.Fatal(err)
+	}
 }
