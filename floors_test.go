@@ -55,6 +55,7 @@ var floors = []floor{
 	{2, "internal/snapshot", "cluster internal/wire"},
 	{2, "internal/transport", "cluster internal/wire"},
 	{2, "internal/etcdapi", "cluster event statemachine kv"},
+	{2, "internal/lessor", "cluster statemachine kv"},
 
 	{3, "discovery/spec", "discovery discovery/internal/look discovery/dns discovery/file discovery/multicast"},
 	{3, "internal/replica", "cluster event internal/wire internal/formation internal/roster"},
