@@ -70,7 +70,7 @@ var floors = []floor{
 
 	{6, ".", "cluster discovery event statemachine internal/wire internal/datadir internal/raftlog internal/snapshot internal/transport internal/formation internal/roster internal/member internal/host internal/recovery"},
 
-	{7, "server", ". cluster event statemachine internal/backup kv internal/etcdapi"},
+	{7, "server", ". cluster event statemachine internal/backup kv internal/etcdapi internal/lessor"},
 	{7, "mustertest", ". cluster event statemachine internal/transport"},
 
 	{8, "cmd/muster", ". cluster discovery discovery/spec event server internal/loopback"},

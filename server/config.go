@@ -13,7 +13,8 @@ import (
 // default.
 type Config struct {
 	// Node is the member. Its ClientAdvertise is filled in from Advertise, and
-	// its OnEvent is called as well as the server's own.
+	// its OnEvent is called as well as the server's own. Its Answer is the
+	// server's.
 	Node muster.Config
 
 	// Listen is where clients connect, host:port; several are separated by

@@ -29,10 +29,6 @@ type hashAnswer struct {
 	Gone      bool   `json:"gone,omitempty"`   // it has compacted it
 }
 
-// askHash begins questions for hashes. The bytes that begin questions tell
-// releases apart: never use one for anything else.
-const askHash = 'h'
-
 // hashes is what hashes are taken of.
 type hashes interface {
 	HashKV(ctx context.Context, rev int64) (kv.KeysHash, error)
@@ -55,17 +51,6 @@ func answerHash(ctx context.Context, s hashes, body []byte) ([]byte, error) {
 		return nil, err
 	}
 	return json.Marshal(a)
-}
-
-// answering answers what other members ask: those questions that begin with a
-// byte that is known here.
-func answering(s hashes) func(context.Context, cluster.NodeID, []byte) ([]byte, error) {
-	return func(ctx context.Context, _ cluster.NodeID, question []byte) ([]byte, error) {
-		if len(question) > 0 && question[0] == askHash {
-			return answerHash(ctx, s, question[1:])
-		}
-		return nil, fmt.Errorf("%w: this release doesn't know the question", muster.ErrRefused)
-	}
 }
 
 // checker compares what the members hold.

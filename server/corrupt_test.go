@@ -56,7 +56,7 @@ func TestCorruptCheck(t *testing.T) {
 	r := newRig(t)
 	own := r.store.(*kv.Store)
 	r.node.set(func(st *cluster.Status) { st.Members = membersOf(1, 2, 3) })
-	right := func(ctx context.Context, q []byte) ([]byte, error) { return answering(own)(ctx, 1, q) }
+	right := func(ctx context.Context, q []byte) ([]byte, error) { return (&early{store: own}).answer(ctx, 1, q) }
 	wrong, behind := 0, 1
 	r.node.ask = func(ctx context.Context, to cluster.NodeID, q []byte) ([]byte, error) {
 		if to == 2 && behind > 0 {
@@ -90,13 +90,13 @@ func TestCorruptCheck(t *testing.T) {
 	if why := r.Why(); len(why) != 1 || why[0].Code != "alarm_corrupt" || why[0].Peer != 3 || !strings.Contains(why[0].Text, "n3") {
 		t.Errorf("why: %+v", why)
 	}
-	if _, err := answering(own)(context.Background(), 2, []byte("?")); !errors.Is(err, muster.ErrRefused) {
+	if _, err := (&early{store: own}).answer(context.Background(), 2, []byte("?")); !errors.Is(err, muster.ErrRefused) {
 		t.Errorf("an unknown question: %v", err)
 	}
-	if _, err := answering(own)(context.Background(), 2, []byte("h{")); !errors.Is(err, muster.ErrRefused) {
+	if _, err := (&early{store: own}).answer(context.Background(), 2, []byte("h{")); !errors.Is(err, muster.ErrRefused) {
 		t.Errorf("a question that can't be read: %v", err)
 	}
-	if a, err := answering(own)(context.Background(), 2, []byte(`h{"revision":99}`)); err != nil || !strings.Contains(string(a), `"behind":true`) {
+	if a, err := (&early{store: own}).answer(context.Background(), 2, []byte(`h{"revision":99}`)); err != nil || !strings.Contains(string(a), `"behind":true`) {
 		t.Errorf("a revision that isn't there yet: %s, %v", a, err)
 	}
 }

@@ -8,12 +8,14 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
 	"github.com/musterhq/muster/internal/etcdapi"
+	"github.com/musterhq/muster/internal/lessor"
 	"github.com/musterhq/muster/kv"
 )
 
 // store is what a server needs of a *kv.Store.
 type store interface {
 	etcdapi.Store
+	lessor.Store
 	Used() int64
 	Written() int64
 	Reclaim(ctx context.Context) error

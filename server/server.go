@@ -18,6 +18,7 @@ import (
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/event"
 	"github.com/musterhq/muster/internal/etcdapi"
+	"github.com/musterhq/muster/internal/lessor"
 	"github.com/musterhq/muster/kv"
 	"github.com/musterhq/muster/statemachine"
 )
@@ -33,8 +34,8 @@ type member interface {
 	SetPolicy(ctx context.Context, settings map[string]string, why string) error
 	Plan(ctx context.Context, suppose string) (event.Forecast, error)
 	Survey(ctx context.Context) event.Survey
-	Ask(ctx context.Context, to cluster.NodeID, question []byte) ([]byte, error)
 	AbandonGenesis(ctx context.Context, gone []string) error
+	Ask(ctx context.Context, to cluster.NodeID, question []byte) ([]byte, error)
 	Ready(ctx context.Context) error
 	Stop(ctx context.Context) error
 	Close() error
@@ -56,6 +57,7 @@ type Server struct {
 	node      member
 	store     store
 	quota     *quota // nil: none
+	leases    *lessor.Keeper
 	size      func() (total, used int64)
 	events    *recorder
 	tally     *tally
@@ -105,8 +107,8 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	store := kv.New(kv.Options{CacheBytes: cfg.CacheBytes, Logger: cfg.Node.Logger, Fatal: cfg.Fatal, Tokens: cfg.auth.Tokens})
 	rec := &recorder{}
 	cfg.tally = newTally(cfg.Metrics == "extensive")
-	nc := nodeConfig(cfg, advertise, rec)
-	nc.Answer = answering(store)
+	nc, early := nodeConfig(cfg, advertise, rec), &early{store: store}
+	early.hear(&nc)
 	node, err := muster.Start(ctx, nc, store)
 	if err != nil {
 		return nil, errors.Join(err, p.close())
@@ -118,6 +120,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	s.advertise = advertise
 	s.serveMetrics(p.metrics)
 	s.serve(p.clients...)
+	early.leases.Store(s.leases)
 	return s, nil
 }
 
@@ -155,7 +158,7 @@ func newServer(cfg Config, node member, store store, size func() (int64, int64),
 	api := etcdapi.New(s.withQuota(etcdapi.Config{
 		Proposer: node, Membership: node, Store: store, Size: size, Faults: faults(),
 		Version: EtcdVersion, RequestTimeout: cfg.RequestTimeout, PeerScheme: scheme(cfg.Node.PeerTLS.CertFile != ""),
-		Auth:                   cfg.auth,
+		Auth: cfg.auth, Leases: s.keepLeases(), MinLeaseTTL: cfg.minLeaseTTL(),
 		SnapshotBytesPerSecond: cfg.Node.SnapshotSendBytesPerSecond,
 		ProgressInterval:       cfg.WatchProgressInterval, ElectionTimeout: cfg.election(),
 	}))
@@ -188,6 +191,7 @@ func (s *Server) serve(ls ...net.Listener) {
 	if s.gateway != nil {
 		s.group.Go(func() { s.ended("gateway", s.grpc.Serve(s.gateway.inner)) })
 	}
+	s.leases.Start()
 	for _, l := range ls {
 		_, secure := l.(secured)
 		s.log.Info("serving clients", "addr", l.Addr().String(), "tls", secure)
@@ -216,6 +220,7 @@ func (s *Server) watch() {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	s.drain(ctx)
+	s.leases.Close()
 	s.group.Wait()
 	s.err = s.node.Err()
 	close(s.done)

@@ -163,7 +163,7 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 	}}
 	cfg := Config{
 		Proposer: n, Membership: n, Store: store, Size: store.Size, Faults: testFaults(), Version: "3.7.3-test",
-		Auth: Authentication{Tokens: tokens, BcryptCost: 4},
+		Auth: Authentication{Tokens: tokens, BcryptCost: 4}, Leases: newFakeLeases(store),
 	}
 	for _, c := range change {
 		c(&cfg)

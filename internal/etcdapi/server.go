@@ -88,6 +88,7 @@ type Config struct {
 	Proposer   Proposer
 	Membership Membership
 	Store      Store
+	Leases     Leases
 	// Size is the number of bytes the store takes on disk, and how many of
 	// them are in use.
 	Size func() (total, used int64)
@@ -103,6 +104,9 @@ type Config struct {
 	// RequestTimeout bounds requests that come without a deadline. Default 7 s,
 	// etcd's 5 s and two election timeouts of 1 s.
 	RequestTimeout time.Duration
+	// MinLeaseTTL is what shorter leases are granted for, in seconds. Default 2,
+	// which is etcd's: one and a half election timeouts of 1 s.
+	MinLeaseTTL int64
 	// PeerScheme goes before the members' peer addresses: https where they speak
 	// TLS. Default http.
 	PeerScheme string
@@ -138,6 +142,7 @@ func New(cfg Config) *Server {
 		cfg.MaxRequestBytes = DefaultMaxRequestBytes
 	}
 	cfg.PeerScheme = cmp.Or(cfg.PeerScheme, "http")
+	cfg.MinLeaseTTL = cmp.Or(cfg.MinLeaseTTL, 2)
 	if cfg.ProgressInterval == 0 {
 		cfg.ProgressInterval = DefaultProgressInterval
 	}
@@ -172,6 +177,7 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	pb.RegisterKVServer(r, &kvService{Server: s})
 	pb.RegisterClusterServer(r, &clusterService{Server: s})
 	pb.RegisterMaintenanceServer(r, &maintenanceService{Server: s})
+	pb.RegisterLeaseServer(r, &leaseService{Server: s})
 	pb.RegisterWatchServer(r, &watchService{Server: s})
 	pb.RegisterAuthServer(r, &authService{Server: s})
 }

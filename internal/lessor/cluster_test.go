@@ -63,10 +63,11 @@ func (w *world) start(names ...string) {
 	w.Start(names...)
 	for _, name := range names {
 		m := w.Member(name)
-		k := lessor.Start(lessor.Config{
+		k := lessor.NewKeeper(lessor.Config{
 			Node: m.Node, Store: store(m), NoLeader: muster.ErrNotLeader, NoteEvery: noteEvery,
 			Frame: func(q []byte) []byte { return append([]byte("L"), q...) },
 		})
+		k.Start()
 		w.mu.Lock()
 		w.keepers[name] = k
 		w.mu.Unlock()

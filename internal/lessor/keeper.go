@@ -66,9 +66,8 @@ type Keeper struct {
 	outbox   outbox
 }
 
-// Start starts the one goroutine of a keeper, which rests while there are no
-// leases. The node may still be on its way into a cluster.
-func Start(cfg Config) *Keeper {
+// NewKeeper makes one that does nothing yet.
+func NewKeeper(cfg Config) *Keeper {
 	cfg.Patience = cmp.Or(cfg.Patience, 7*time.Second)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -76,9 +75,14 @@ func Start(cfg Config) *Keeper {
 	k := &Keeper{cfg: cfg, wake: make(chan struct{}, 1), revoking: make(chan struct{}, 1)}
 	k.lessor = New(time.Now, cfg.NoteEvery, k.Nudge)
 	k.ctx, k.cancel = context.WithCancel(context.Background())
-	cfg.Store.FollowLeases(k.lessor)
-	k.group.Go(k.run)
 	return k
+}
+
+// Start starts the one goroutine of the keeper, which rests while there are no
+// leases. The node may still be on its way into a cluster.
+func (k *Keeper) Start() {
+	k.cfg.Store.FollowLeases(k.lessor)
+	k.group.Go(k.run)
 }
 
 // Close ends the keeper, and returns when all of it has ended. Leases are not
