@@ -57,6 +57,7 @@ func (a *applier) start(g *generation) error {
 func (a *applier) finish() error {
 	a.pend.reset()
 	a.facts.reset()
+	a.known.leases.touched = nil
 	return errors.Join(a.close(), a.disk.close())
 }
 

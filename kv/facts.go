@@ -75,6 +75,10 @@ func (f *facts) keep() {
 }
 
 func (f *facts) reset() {
+	if len(f.newest) > maxKeptChanges {
+		*f = facts{}
+		return
+	}
 	clear(f.newest)
 	f.keep()
 }

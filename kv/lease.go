@@ -39,8 +39,9 @@ type leases struct {
 	follower LeaseFollower // nil: nobody
 
 	// These belong to the applier.
-	term, seq uint64        // see leaseTermKey
-	changes   []leaseChange // of the current Apply call
+	term, seq uint64             // see leaseTermKey
+	changes   []leaseChange      // of the current Apply call
+	touched   map[int64]struct{} // what hangs on them was changed in the current Apply call
 }
 
 type leaseChange struct {
@@ -186,6 +187,14 @@ func (l *leases) publish() {
 		}
 	}
 	l.changes = l.changes[:0]
+}
+
+// touch notes that what hangs on a lease is not as it was at the last commit.
+func (l *leases) touch(id int64) {
+	if l.touched == nil {
+		l.touched = map[int64]struct{}{}
+	}
+	l.touched[id] = struct{}{}
 }
 
 func (c leaseChange) tell(f LeaseFollower) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/musterhq/muster/statemachine"
 )
@@ -145,6 +146,31 @@ func TestRefusedLeaseCommand(t *testing.T) {
 	}
 }
 
+// TestLeaseAgainInOneCall: what hung on a lease that went in an Apply call does not
+// hang on one of the same ID that comes in it; and what is put on that one does.
+func TestLeaseAgainInOneCall(t *testing.T) {
+	d := newDriver(t)
+	d.do(&pb.LeaseGrantRequest{ID: 7, TTL: 5})
+	d.do(&pb.PutRequest{Key: []byte("old"), Lease: 7})
+	before, _ := d.Revision()
+	var entries []statemachine.Entry
+	for _, cmd := range []proto.Message{
+		&pb.LeaseRevokeRequest{ID: 7}, &pb.LeaseGrantRequest{ID: 7, TTL: 5}, &pb.LeaseRevokeRequest{ID: 7},
+		&pb.LeaseGrantRequest{ID: 7, TTL: 5}, &pb.PutRequest{Key: []byte("new"), Lease: 7}, &pb.LeaseRevokeRequest{ID: 7},
+	} {
+		d.index++
+		entries = append(entries, statemachine.Entry{Index: d.index, Command: encode(t, cmd)})
+	}
+	_, err := d.Apply(d.index, entries)
+	must(t, err)
+	if after, _ := d.Revision(); after != before+3 {
+		t.Errorf("it took %d revisions, want 3", after-before)
+	}
+	if n := d.get(&pb.RangeRequest{Key: []byte{0}, RangeEnd: []byte{0}}).Count; n != 0 {
+		t.Errorf("%d keys are left", n)
+	}
+}
+
 // TestDamagedLeaseCommand: one that is cut short is refused, as all are.
 func TestDamagedLeaseCommand(t *testing.T) {
 	d := newDriver(t)
@@ -174,5 +200,27 @@ func BenchmarkLeaseChurn(b *testing.B) {
 		one(i)
 		d.do(&pb.LeaseRevokeRequest{ID: int64(1 + i - alive)})
 		i++
+	}
+}
+
+// BenchmarkLeasesOver revokes a thousand leases in one Apply call.
+func BenchmarkLeasesOver(b *testing.B) {
+	d := newDriver(b)
+	const many = 1000
+	for b.Loop() {
+		b.StopTimer()
+		var revokes []statemachine.Entry
+		for id := range int64(many) {
+			d.do(&pb.LeaseGrantRequest{ID: 1 + id, TTL: 60})
+			d.do(&pb.PutRequest{Key: fmt.Appendf(nil, "key-%d", id), Lease: 1 + id})
+			revokes = append(revokes, statemachine.Entry{Command: encode(b, &pb.LeaseRevokeRequest{ID: 1 + id})})
+		}
+		d.index++
+		for i := range revokes {
+			revokes[i].Index = d.index
+		}
+		b.StartTimer()
+		_, err := d.Apply(d.index, revokes)
+		must(b, err)
 	}
 }

@@ -133,6 +133,7 @@ func (a *applier) revoke(id int64, wanted bool) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
+	a.known.leases.touch(id)
 	for _, key := range keys {
 		a.deleteFact(mvcc.AppendAttachment(nil, id, key))
 		if err := a.write(key, nil, mvcc.Meta{}); err != nil {
@@ -151,7 +152,13 @@ func (a *applier) revoke(id int64, wanted bool) (Reply, error) {
 // sees them.
 func (a *applier) attached(id int64) (keys [][]byte, err error) {
 	lower, upper := mvcc.AttachmentBounds(id)
-	err = a.scanFacts(lower, upper, func(key, _ []byte) error {
+	scan := a.scanFacts
+	if _, own := a.known.leases.touched[id]; !own { // thousands may go in one call
+		scan = func(lower, upper []byte, visit func(key, value []byte) error) error {
+			return scanFacts(a.db, lower, upper, visit)
+		}
+	}
+	err = scan(lower, upper, func(key, _ []byte) error {
 		user, ok := mvcc.AttachedKey(key)
 		if !ok {
 			return fmt.Errorf("damaged store: %x names no key of lease %016x", key, id)
@@ -228,9 +235,11 @@ func (a *applier) moveAttachment(key []byte, from, to int64) {
 		return
 	}
 	if from != 0 {
+		a.known.leases.touch(from)
 		a.deleteFact(mvcc.AppendAttachment(nil, from, key))
 	}
 	if to != 0 {
+		a.known.leases.touch(to)
 		a.setFact(mvcc.AppendAttachment(nil, to, key), nil)
 	}
 }
