@@ -46,6 +46,8 @@ type Watches struct {
 	wake chan struct{}
 	byID map[int64]*watcher
 
+	scratch []*pageEvent // what Poll is at
+
 	// Guarded by hub.mu.
 	ready  []*watcher // something is to be done for these, in this order
 	closed bool
@@ -69,7 +71,11 @@ type watcher struct {
 
 // NewWatches makes an empty group. It must be closed.
 func (s *Store) NewWatches() *Watches {
-	return &Watches{s: s, wake: make(chan struct{}, 1), byID: map[int64]*watcher{}}
+	g := &Watches{s: s, wake: make(chan struct{}, 1), byID: map[int64]*watcher{}}
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.hub.groups[g] = struct{}{}
+	return g
 }
 
 // Add begins a watch under an ID that the group does not have and returns the
@@ -140,7 +146,9 @@ func (g *Watches) Poll() (batch *WatchBatch, more bool, err error) {
 			return nil, false, err
 		}
 	}
-	if batch, err = g.batch(w, p); err != nil {
+	batch, err = g.batch(w, p)
+	clear(g.scratch) // it would keep pages alive
+	if err != nil {
 		return nil, false, err
 	}
 	if p.compacted != 0 {

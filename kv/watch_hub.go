@@ -1,9 +1,9 @@
 package kv
 
 import (
+	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 )
 
 // hub leads what is committed to the watches that it is for.
@@ -24,22 +24,11 @@ type hub struct {
 	mu      sync.Mutex // guards what follows, and much of Watches and watcher; never held over I/O
 	tail    tail
 	index   watchIndex
-	groups  map[*Watches]struct{} // those with watches
+	groups  map[*Watches]struct{} // all that are not closed
 	toWake  []*Watches
 	closed  bool
 	stop    chan struct{} // closed to end the goroutine; nil while there is none
 	running sync.WaitGroup
-}
-
-// inbox holds what was committed and not looked at yet.
-type inbox struct {
-	on atomic.Bool // there is a watch
-
-	mu    sync.Mutex
-	pages []*page
-	bytes int
-	last  int64 // the revision of the store, as the last commit left it
-	lost  bool  // pages were thrown away, since too many waited
 }
 
 func (h *hub) init() {
@@ -70,32 +59,6 @@ func (h *hub) committed(changes []change, current int64) {
 		default:
 		}
 	}
-}
-
-func (in *inbox) put(p *page, limit int) {
-	in.pages, in.bytes = append(in.pages, p), in.bytes+p.bytes
-	if in.bytes > limit {
-		in.pages, in.bytes, in.lost = nil, 0, true
-	}
-}
-
-// take empties the inbox.
-func (in *inbox) take() (pages []*page, last int64, lost bool) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	pages, last, lost = in.pages, in.last, in.lost
-	in.pages, in.bytes, in.lost = nil, 0, false
-	return pages, last, lost
-}
-
-// restart empties the inbox and sets whether pages are wanted from now on. All
-// revisions after the one returned come as pages then.
-func (in *inbox) restart(on bool) (last int64) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.on.Store(on)
-	in.pages, in.bytes, in.lost = nil, 0, false
-	return in.last
 }
 
 // reset begins anew with a database that is at revision current. Every watch
@@ -209,7 +172,6 @@ func (h *hub) add(s *Store, w *watcher) (revision int64, err error) {
 	if w.next = w.From; w.next <= 0 {
 		w.next = revision + 1
 	}
-	h.groups[w.group] = struct{}{}
 	w.group.byID[w.id] = w
 	h.index.add(w)
 	if w.next <= h.tail.last {
@@ -228,9 +190,6 @@ func (h *hub) remove(w *watcher) {
 	w.gone = true
 	delete(w.group.byID, w.id)
 	h.index.remove(w)
-	if len(w.group.byID) == 0 {
-		delete(h.groups, w.group)
-	}
 	h.rest()
 }
 
@@ -239,108 +198,6 @@ func (h *hub) rest() {
 	if len(h.index.all) == 0 && h.in.on.Load() {
 		h.tail.reset(h.in.restart(false))
 	}
-}
-
-// task is what there is to do for one watch.
-type task struct {
-	due     []*pageEvent // events to give; if there are none:
-	from    int64        // the first revision to look at,
-	pages   []*page      // in these pages, or on disk if there are none,
-	through int64        // and the last one, unless it is read from disk
-}
-
-// take picks the next watch of g that has something to do, nil if none has.
-func (h *hub) take(g *Watches) (*watcher, task, error) {
-	h.mu.Lock()
-	defer h.unlock()
-	if h.closed || g.closed {
-		return nil, task{}, ErrClosed
-	}
-	h.dispatch()
-	for len(g.ready) > 0 {
-		w := g.ready[0]
-		g.ready = g.ready[1:]
-		w.ready = false
-		if w.gone {
-			continue
-		}
-		if t, ok := h.task(w); ok {
-			return w, t, nil
-		}
-	}
-	g.ready = nil
-	return nil, task{}, nil
-}
-
-func (h *hub) task(w *watcher) (task, bool) {
-	if len(w.due) > 0 {
-		if w.due[0] > h.tail.gone {
-			return h.dueTask(w), true
-		}
-		w.due, w.behind = nil, true // it lies on disk alone by now
-	}
-	if w.behind && w.next > h.tail.last {
-		w.behind = false
-	}
-	if !w.behind {
-		return task{}, false
-	}
-	t := task{from: w.next}
-	if w.next > h.tail.gone {
-		t.pages, t.through = h.tail.since(w.next, h.limits.events)
-	}
-	return t, true
-}
-
-// dueTask gathers the events of due revisions, of as many as fit into a batch.
-func (h *hub) dueTask(w *watcher) task {
-	var t task
-	bytes, n := 0, 0
-	for _, rev := range w.due {
-		for _, e := range h.tail.at(rev) {
-			if w.wants(e.key, e.deleted()) {
-				t.due = append(t.due, e)
-				bytes += e.size()
-			}
-		}
-		t.through, n = rev, n+1
-		if bytes >= h.limits.bytes {
-			break
-		}
-	}
-	w.due = slices.Delete(w.due, 0, n)
-	return t
-}
-
-// done says that w was given everything through that revision; more, that
-// there is something left to do for its group.
-func (h *hub) done(w *watcher, through int64) (more bool) {
-	h.mu.Lock()
-	defer h.unlock()
-	g := w.group
-	if !w.gone {
-		w.next = max(w.next, through+1)
-		w.behind = w.behind && w.next <= h.tail.last
-		if w.behind || len(w.due) > 0 {
-			h.enqueue(w)
-		}
-	}
-	return len(g.ready) > 0
-}
-
-// progress is the revision up to which each of the watches has been given
-// everything; ok is false if there is none, or one that was not, or that
-// starts later.
-func (h *hub) progress(ws ...*watcher) (revision int64, ok bool) {
-	h.mu.Lock()
-	defer h.unlock()
-	h.dispatch()
-	for _, w := range ws {
-		if w.behind || len(w.due) > 0 || w.From > h.tail.last {
-			return 0, false
-		}
-	}
-	return h.tail.last, len(ws) > 0
 }
 
 // await starts the goroutine that wakes groups.
@@ -374,7 +231,7 @@ func (h *hub) close() {
 		if h.stop != nil {
 			close(h.stop)
 		}
-		h.scatter()
+		h.toWake = slices.Collect(maps.Keys(h.groups))
 	}
 	h.unlock()
 	h.running.Wait()

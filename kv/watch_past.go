@@ -3,6 +3,7 @@ package kv
 import (
 	"bytes"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -56,7 +57,7 @@ func (s *Store) past(w *watcher, t task) (p piece, err error) {
 	if p.limits = &s.hub.limits; t.pages != nil {
 		p.inPages(w, t)
 	} else {
-		r := pastReader{g: g.generation, w: w, from: t.from, p: p}
+		r := pastReader{db: g.db, state: &g.state, w: w, from: t.from, p: p}
 		err = r.read()
 		p = r.p
 	}
@@ -90,21 +91,26 @@ func (p *piece) inPages(w *watcher, t task) {
 
 // pastReader reads what a watch wants of history that lies on disk.
 type pastReader struct {
-	g    *generation
-	w    *watcher
-	from int64
+	db    *pebble.DB
+	state *atomic.Pointer[state]
+	w     *watcher
+	from  int64
 
 	p    piece
-	view view // for values; of the same moment as the event log
+	view view // of the same moment as the event log
 }
 
 func (r *pastReader) read() (err error) {
-	st := r.g.state.Load()
+	st := r.state.Load()
 	r.p.through, r.p.current = st.current, st.current
 	if r.from < st.compacted || r.from > st.current {
 		return nil
 	}
-	it, err := r.g.db.NewIter(&pebble.IterOptions{
+	r.view = view{db: r.db, rev: st.current}
+	if s := spanOf(r.w.Key, r.w.End); s.single {
+		return r.readKey(s.from)
+	}
+	it, err := r.db.NewIter(&pebble.IterOptions{
 		LowerBound: mvcc.AppendEventKey(nil, mvcc.Revision{}), UpperBound: mvcc.AppendEventEnd(nil),
 	})
 	if err != nil {
@@ -115,7 +121,6 @@ func (r *pastReader) read() (err error) {
 			err = cerr
 		}
 	}()
-	r.view = view{db: r.g.db, rev: st.current}
 	if r.view.point, err = it.Clone(pebble.CloneOptions{IterOptions: &pebble.IterOptions{}}); err != nil {
 		return err
 	}
@@ -127,6 +132,41 @@ func (r *pastReader) read() (err error) {
 	for more := true; more && it.Valid(); it.Next() {
 		if more, err = r.record(it); err != nil {
 			return err
+		}
+	}
+	return it.Error()
+}
+
+// readKey reads the versions of a single key, which lie side by side: a watch
+// of a quiet key passes over all that happened to others meanwhile.
+func (r *pastReader) readKey(key []byte) (err error) {
+	prefix := mvcc.AppendPrefix(nil, key)
+	end := mvcc.AppendSuffix(bytes.Clone(prefix), mvcc.Revision{Main: r.from - 1, Sub: mvcc.Newest})
+	it, err := r.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: end})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := it.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	last := int64(0)
+	for it.Last(); it.Valid(); it.Prev() { // from older ones to newer ones
+		v, rev, err := r.view.decode(it)
+		if err != nil {
+			return err
+		}
+		if rev.Main > r.p.through {
+			return nil
+		}
+		if rev.Main != last && r.p.full() {
+			r.p.through = rev.Main - 1
+			return nil
+		}
+		r.p.seen, last = r.p.seen+1, rev.Main
+		if deleted := v.meta.Version == 0; r.w.wants(key, deleted) {
+			r.p.add(&pageEvent{key: r.w.Key, value: bytes.Clone(v.value), rev: rev.Main, meta: v.meta})
 		}
 	}
 	return it.Error()
@@ -181,7 +221,7 @@ func (r *pastReader) take(e mvcc.Event) error {
 	if !ok {
 		// Of the changes of one key at the compacted revision itself, only the
 		// last is kept. As in etcd, the others are not told.
-		if e.Main <= r.g.state.Load().compacted {
+		if e.Main <= r.state.Load().compacted {
 			return nil
 		}
 		return fmt.Errorf("damaged store: the event log has a put of key %q at revision %d, but there is no such version", e.Key, e.Main)
@@ -213,7 +253,7 @@ func (s *Store) withPrevious(events []*pageEvent, give func(*mvccpb.Event)) erro
 	for _, e := range events {
 		ev := e.withPrev.Load()
 		if ev == nil {
-			if ev, err = e.previous(g.generation, &v); err != nil {
+			if ev, err = e.previous(&g.state, &v); err != nil {
 				break
 			}
 			e.withPrev.Store(ev)
@@ -226,7 +266,7 @@ func (s *Store) withPrevious(events []*pageEvent, give func(*mvccpb.Event)) erro
 	return err
 }
 
-func (e *pageEvent) previous(g *generation, v *view) (*mvccpb.Event, error) {
+func (e *pageEvent) previous(st *atomic.Pointer[state], v *view) (*mvccpb.Event, error) {
 	plain := e.event()
 	if !e.deleted() && e.meta.Create == e.rev {
 		return plain, nil
@@ -235,7 +275,7 @@ func (e *pageEvent) previous(g *generation, v *view) (*mvccpb.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !found || e.rev-1 < g.state.Load().compacted {
+	if !found || e.rev-1 < st.Load().compacted {
 		return plain, nil
 	}
 	return &mvccpb.Event{Type: plain.Type, Kv: plain.Kv, PrevKv: it.kv()}, nil

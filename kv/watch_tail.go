@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"iter"
 	"slices"
 	"sort"
 	"sync/atomic"
@@ -106,17 +107,17 @@ func (t *tail) page(rev int64) int {
 	return sort.Search(len(t.pages), func(i int) bool { return t.pages[i].last() >= rev })
 }
 
-// at returns the events of one revision of the tail.
-func (t *tail) at(rev int64) []*pageEvent {
-	i := t.page(rev)
-	if i == len(t.pages) {
-		return nil
+// at yields the events of one revision of the tail.
+func (t *tail) at(rev int64) iter.Seq[*pageEvent] {
+	return func(yield func(*pageEvent) bool) {
+		i := t.page(rev)
+		if i == len(t.pages) {
+			return
+		}
+		events := t.pages[i].events
+		for j := t.pages[i].from(rev); j < len(events) && events[j].rev == rev && yield(&events[j]); j++ {
+		}
 	}
-	var out []*pageEvent
-	for p, j := t.pages[i], t.pages[i].from(rev); j < len(p.events) && p.events[j].rev == rev; j++ {
-		out = append(out, &p.events[j])
-	}
-	return out
 }
 
 // since returns the pages that hold revisions from rev on, up to the one with

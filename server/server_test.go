@@ -426,6 +426,27 @@ func TestStopHandsOverFirst(t *testing.T) {
 	}
 }
 
+// TestStopEndsWatches: a stream that nobody ends does not hold up a stop.
+func TestStopEndsWatches(t *testing.T) {
+	r := newRig(t)
+	c, err := clientv3.New(clientv3.Config{Endpoints: []string{r.addr}, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if w := <-c.Watch(ctx, "a", clientv3.WithCreatedNotify()); !w.Created {
+		t.Fatal(w)
+	}
+	if err := r.Stop(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if ctx.Err() != nil {
+		t.Error("the stop waited for the watch")
+	}
+}
+
 func TestEventsAreBounded(t *testing.T) {
 	r := newRig(t)
 	for i := range maxEvents + 10 {

@@ -1,0 +1,106 @@
+package kv
+
+import "slices"
+
+// task is what there is to do for one watch.
+type task struct {
+	due     []*pageEvent // events to give; if there are none:
+	from    int64        // the first revision to look at,
+	pages   []*page      // in these pages, or on disk if there are none,
+	through int64        // and the last one, unless it is read from disk
+}
+
+// take picks the next watch of g that has something to do, nil if none has.
+func (h *hub) take(g *Watches) (*watcher, task, error) {
+	h.mu.Lock()
+	defer h.unlock()
+	if h.closed || g.closed {
+		return nil, task{}, ErrClosed
+	}
+	h.dispatch()
+	for len(g.ready) > 0 {
+		w := g.ready[0]
+		g.ready = g.ready[1:]
+		w.ready = false
+		if w.gone {
+			continue
+		}
+		if t, ok := h.task(w); ok {
+			return w, t, nil
+		}
+	}
+	g.ready = nil
+	return nil, task{}, nil
+}
+
+func (h *hub) task(w *watcher) (task, bool) {
+	if len(w.due) > 0 {
+		if w.due[0] > h.tail.gone {
+			return h.dueTask(w), true
+		}
+		w.due, w.behind = nil, true // it lies on disk alone by now
+	}
+	if w.behind && w.next > h.tail.last {
+		w.behind = false
+	}
+	if !w.behind {
+		return task{}, false
+	}
+	t := task{from: w.next}
+	if w.next > h.tail.gone {
+		t.pages, t.through = h.tail.since(w.next, h.limits.events)
+	}
+	return t, true
+}
+
+// dueTask gathers the events of due revisions, of as many as fit into a batch.
+func (h *hub) dueTask(w *watcher) task {
+	t := task{due: w.group.scratch[:0]}
+	bytes, n := 0, 0
+	for _, rev := range w.due {
+		for e := range h.tail.at(rev) {
+			if w.wants(e.key, e.deleted()) {
+				t.due = append(t.due, e)
+				bytes += e.size()
+			}
+		}
+		t.through, n = rev, n+1
+		if bytes >= h.limits.bytes {
+			break
+		}
+	}
+	w.due = slices.Delete(w.due, 0, n)
+	w.group.scratch = t.due
+	return t
+}
+
+// done says that w was given everything through that revision; more, that
+// there is something left to do for its group.
+func (h *hub) done(w *watcher, through int64) (more bool) {
+	h.mu.Lock()
+	defer h.unlock()
+	g := w.group
+	if !w.gone {
+		w.next = max(w.next, through+1)
+		w.behind = w.behind && w.next <= h.tail.last
+		if w.behind || len(w.due) > 0 {
+			h.enqueue(w)
+		}
+	}
+	return len(g.ready) > 0
+}
+
+// progress is the revision up to which each of the watches has been given
+// everything; ok is false if there is none, or one that was not, or that
+// starts later.
+func (h *hub) progress(ws ...*watcher) (revision int64, ok bool) {
+	h.mu.Lock()
+	defer h.unlock()
+	h.dispatch()
+	for _, w := range ws {
+		if w.behind || len(w.due) > 0 || w.From > h.tail.last {
+			return 0, false
+		}
+	}
+	return h.tail.last, len(ws) > 0
+}
