@@ -9,7 +9,8 @@ import (
 )
 
 // MaxTxnOps bounds the compares, and the operations of each branch, of a
-// transaction, nested ones together with those around them.
+// transaction, nested ones together with those around them, unless
+// [CheckTxn] is told otherwise.
 const MaxTxnOps = 128
 
 // Check says whether a request makes sense by itself, before it is read with
@@ -24,19 +25,24 @@ func Check(req any) error {
 	case *pb.DeleteRangeRequest:
 		return checkDelete(r)
 	case *pb.TxnRequest:
-		if err := checkTxn(r, MaxTxnOps); err != nil {
-			return err
-		}
-		for _, ops := range [][]*pb.RequestOp{r.GetSuccess(), r.GetFailure()} {
-			if _, _, err := checkWrites(ops); err != nil {
-				return err
-			}
-		}
-		return nil
+		return CheckTxn(r, MaxTxnOps)
 	case *pb.CompactionRequest:
 		return nil
 	}
 	return fmt.Errorf("kv: can't check a %T", req)
+}
+
+// CheckTxn is [Check] for a transaction, with another limit than [MaxTxnOps].
+func CheckTxn(r *pb.TxnRequest, maxOps int) error {
+	if err := checkTxn(r, maxOps); err != nil {
+		return err
+	}
+	for _, ops := range [][]*pb.RequestOp{r.GetSuccess(), r.GetFailure()} {
+		if _, _, err := checkWrites(ops); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func checkRange(r *pb.RangeRequest) error {

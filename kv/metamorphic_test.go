@@ -169,7 +169,11 @@ func (w *world) read() {
 	w.model.reading = true
 	defer func() { w.model.reading = false }()
 	req := w.requests().read()
-	w.same(req, w.s.answer(req), w.model.apply(req))
+	want := w.model.apply(req)
+	w.same(req, w.s.answer(req), want)
+	if r, ok := req.(*pb.RangeRequest); ok {
+		w.same(req, w.s.answerInParts(r, w.rnd.IntN(100)), want)
+	}
 }
 
 func (s *Store) answer(req proto.Message) Reply {

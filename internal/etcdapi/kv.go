@@ -2,6 +2,7 @@ package etcdapi
 
 import (
 	"context"
+	"errors"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -51,7 +52,7 @@ func (s *kvService) DeleteRange(ctx context.Context, r *pb.DeleteRangeRequest) (
 
 // Txn implements etcd's KV.Txn. One without writes does not enter the log.
 func (s *kvService) Txn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse, error) {
-	if err := kv.Check(r); err != nil {
+	if err := kv.CheckTxn(r, s.cfg.MaxTxnOps); err != nil {
 		return nil, s.toGRPC(err)
 	}
 	if readOnly(r) {
@@ -90,13 +91,20 @@ func (s *kvService) readTxn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnRespo
 	return resp, nil
 }
 
-// Compact implements etcd's KV.Compact.
+// Compact implements etcd's KV.Compact. A physical one waits, for as long as
+// the client does, until what is compacted is deleted on this member, also
+// where it was compacted before.
 func (s *kvService) Compact(ctx context.Context, r *pb.CompactionRequest) (*pb.CompactionResponse, error) {
 	cmd, err := kv.EncodeCompaction(r)
 	if err != nil {
 		return nil, s.toGRPC(err)
 	}
 	resp, err := propose[*pb.CompactionResponse](ctx, s.Server, cmd)
+	if r.Physical && (err == nil || errors.Is(err, kv.ErrCompacted)) {
+		if perr := s.cfg.Store.Purged(ctx); perr != nil {
+			return nil, s.toGRPC(perr)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

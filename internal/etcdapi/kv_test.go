@@ -11,6 +11,8 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 func TestPutGetDeleteTxnThroughEtcdsClient(t *testing.T) {
@@ -188,6 +190,85 @@ func TestRangeStreamOfNothing(t *testing.T) {
 	}
 	if n != 1 {
 		t.Errorf("%d messages, want 1", n)
+	}
+}
+
+// TestPhysicalCompaction: it waits for the purge, also where the revision was
+// compacted before, and tells of the compaction all the same.
+func TestPhysicalCompaction(t *testing.T) {
+	r := newRig(t)
+	c, ctx := pb.NewKVClient(r.conn(t)), testContext(t)
+	for range 3 {
+		if _, err := c.Put(ctx, &pb.PutRequest{Key: []byte("k")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	purge := &slowPurge{Store: r.node.store, allowed: make(chan struct{})}
+	r.api.cfg.Store = purge
+	for i, want := range []error{nil, rpctypes.ErrGRPCCompacted} {
+		done := make(chan error, 1)
+		go func() {
+			_, err := c.Compact(ctx, &pb.CompactionRequest{Revision: 3, Physical: true})
+			done <- err
+		}()
+		select {
+		case err := <-done:
+			t.Fatalf("compaction %d: %v, before the purge was done", i, err)
+		case purge.allowed <- struct{}{}:
+		}
+		if err := <-done; !errors.Is(err, want) {
+			t.Errorf("compaction %d: %v, want %v", i, err, want)
+		}
+	}
+	if resp, err := c.Compact(ctx, &pb.CompactionRequest{Revision: 4}); err != nil || resp.Header.Revision != 4 {
+		t.Errorf("a compaction that is not physical: %v, %v", resp, err)
+	}
+}
+
+// slowPurge is a store whose purge is done when it is allowed to be.
+type slowPurge struct {
+	Store
+	allowed chan struct{}
+}
+
+func (s *slowPurge) Purged(ctx context.Context) error {
+	select {
+	case <-s.allowed:
+		return s.Store.Purged(ctx)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// TestLimits: those of etcd by default, others where they are set.
+func TestLimits(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.MaxTxnOps, c.MaxRequestBytes = 2, 1000 })
+	c, ctx := pb.NewKVClient(r.conn(t)), testContext(t)
+	txn := func(n int) *pb.TxnRequest {
+		t := &pb.TxnRequest{}
+		for i := range n {
+			t.Success = append(t.Success, &pb.RequestOp{Request: &pb.RequestOp_RequestPut{RequestPut: &pb.PutRequest{Key: []byte{byte(i + 1)}}}})
+		}
+		return t
+	}
+	if _, err := c.Txn(ctx, txn(2)); err != nil {
+		t.Errorf("two operations: %v", err)
+	}
+	if _, err := c.Txn(ctx, txn(3)); !errors.Is(err, rpctypes.ErrGRPCTooManyOps) {
+		t.Errorf("three operations: %v, want %v", err, rpctypes.ErrGRPCTooManyOps)
+	}
+	put := func(n int) error {
+		_, err := c.Put(ctx, &pb.PutRequest{Key: []byte("k"), Value: make([]byte, n)})
+		return err
+	}
+	if err := put(900); err != nil {
+		t.Errorf("a request below the limit: %v", err)
+	}
+	if err := put(1000); !errors.Is(err, rpctypes.ErrGRPCRequestTooLarge) {
+		t.Errorf("a request above the limit: %v, want %v", err, rpctypes.ErrGRPCRequestTooLarge)
+	}
+	if err := put(1000 + overheadBytes); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("a message above what gRPC takes: %v, want %v", err, codes.ResourceExhausted)
 	}
 }
 

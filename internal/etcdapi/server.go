@@ -53,6 +53,8 @@ type Membership interface {
 // Proposer applies to it.
 type Store interface {
 	Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResponse, error)
+	// RangeStream is Range in parts of about chunk bytes.
+	RangeStream(ctx context.Context, r *pb.RangeRequest, chunk int, send func(*pb.RangeResponse) error) error
 	// ReadTxn carries out a transaction that holds no put and no delete.
 	ReadTxn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse, error)
 	// Revision is the current revision and the one up to which history is gone.
@@ -70,6 +72,8 @@ type Store interface {
 	Auth() *kv.Auth
 	// LeaseKeys lists the keys that hang on a lease.
 	LeaseKeys(id int64) ([][]byte, error)
+	// Purged returns once what is compacted is deleted.
+	Purged(ctx context.Context) error
 }
 
 const (
@@ -120,6 +124,8 @@ type Config struct {
 	ElectionTimeout time.Duration
 	// Auth is how callers are told apart.
 	Auth Authentication
+	// MaxTxnOps bounds the operations of a transaction. Default [kv.MaxTxnOps].
+	MaxTxnOps int
 }
 
 // Server implements etcd's services. Its methods are safe for concurrent use.
@@ -150,6 +156,7 @@ func New(cfg Config) *Server {
 	if cfg.ElectionTimeout == 0 {
 		cfg.ElectionTimeout = time.Second
 	}
+	cfg.MaxTxnOps = cmp.Or(cfg.MaxTxnOps, kv.MaxTxnOps)
 	return &Server{
 		cfg: cfg, faults: cfg.Faults.table(), snapshots: snapshotLimit(cfg.SnapshotBytesPerSecond),
 		ending: make(chan struct{}),

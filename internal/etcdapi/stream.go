@@ -1,45 +1,45 @@
 package etcdapi
 
 import (
+	"context"
+
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/proto"
+
+	"github.com/musterhq/muster/kv"
 )
 
 // chunkBytes is about how much one message of a RangeStream holds.
 const chunkBytes = 1 << 20
 
 // RangeStream implements etcd's KV.RangeStream: the response of Range, at one
-// revision, in messages of about a mebibyte. Unlike etcd's, it supports every
-// option of Range. The response is gathered first, as for Range.
+// revision, in messages of about a mebibyte, read as the client takes them.
+// Unlike etcd's, it supports every option of Range. It lasts as long as the
+// client wants; only the agreement that a linearizable one starts with is
+// bounded.
 func (s *kvService) RangeStream(r *pb.RangeRequest, out grpc.ServerStreamingServer[pb.RangeStreamResponse]) error {
-	resp, err := s.Range(out.Context(), r)
-	if err != nil {
-		return err
+	if err := kv.Check(r); err != nil {
+		return s.toGRPC(err)
 	}
-	rest := resp.Kvs
-	for {
-		n := chunk(rest)
-		part := &pb.RangeResponse{Kvs: rest[:n]}
-		rest = rest[n:]
-		if len(rest) == 0 {
-			// The last message says what is known of the whole.
-			part.Header, part.More, part.Count = resp.Header, resp.More, resp.Count
-		}
-		if err := out.Send(&pb.RangeStreamResponse{RangeResponse: part}); err != nil || len(rest) == 0 {
-			return err
-		}
+	if err := s.agree(out.Context(), r); err != nil {
+		return s.toGRPC(err)
 	}
+	err := s.cfg.Store.RangeStream(out.Context(), r, chunkBytes, func(part *pb.RangeResponse) error {
+		if part.Header != nil {
+			s.fill(part.Header)
+		}
+		return out.Send(&pb.RangeStreamResponse{RangeResponse: part})
+	})
+	return s.toGRPC(err)
 }
 
-// chunk is how many of kvs go into the next message: at least one, if any.
-func chunk[M proto.Message](kvs []M) int {
-	size := 0
-	for i, kv := range kvs {
-		size += proto.Size(kv)
-		if size >= chunkBytes {
-			return i + 1
-		}
+// agree returns once a read of the store is as fresh as the request asks.
+func (s *Server) agree(ctx context.Context, r *pb.RangeRequest) error {
+	if r.Serializable {
+		return nil
 	}
-	return len(kvs)
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	_, err := s.cfg.Proposer.ReadIndex(ctx)
+	return err
 }
