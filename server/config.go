@@ -62,6 +62,13 @@ type Config struct {
 	// BcryptCost is how hard passwords are to guess, from 4 to 31. Default 10.
 	BcryptCost int
 	auth       etcdapi.Authentication // those three, as Start understands them
+	// MaxTxnOps bounds the operations of a transaction. Default 128, as in etcd.
+	MaxTxnOps int
+	// MaxRequestBytes bounds a write. Default 1.5 MiB, as in etcd; at most 30 MiB.
+	MaxRequestBytes int
+
+	// AutoCompaction says how much history is kept. Default: all.
+	AutoCompaction AutoCompaction
 
 	// CacheBytes is how much of the store is kept in memory. Default: package kv's.
 	CacheBytes int64
@@ -133,6 +140,9 @@ func (c Config) validate() error {
 	}
 	if c.WatchProgressInterval < 0 {
 		return fmt.Errorf("%w: interval of watch progress (--watch-progress-notify-interval) %v: want a positive time", muster.ErrConfig, c.WatchProgressInterval)
+	}
+	if err := c.validateLimits(); err != nil {
+		return err
 	}
 	return nil
 }

@@ -127,6 +127,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 // nodeConfig is the node's part of cfg with what the server adds to it.
 func nodeConfig(cfg Config, advertise string, rec *recorder) muster.Config {
 	c := cfg.Node
+	c.MaxCommandBytes = cfg.commandBytes()
 	c.ClientAdvertise = advertise
 	c.OnLogSync = func(took time.Duration) { cfg.tally.logSync.Observe(took.Seconds()) }
 	next := c.OnEvent
@@ -161,6 +162,7 @@ func newServer(cfg Config, node member, store store, size func() (int64, int64),
 		Auth: cfg.auth, Leases: s.keepLeases(), MinLeaseTTL: cfg.minLeaseTTL(),
 		SnapshotBytesPerSecond: cfg.Node.SnapshotSendBytesPerSecond,
 		ProgressInterval:       cfg.WatchProgressInterval, ElectionTimeout: cfg.election(),
+		MaxTxnOps: cfg.MaxTxnOps, MaxRequestBytes: cfg.MaxRequestBytes,
 	}))
 	s.api = api
 	s.grpc = s.newGRPC(api)
@@ -202,6 +204,7 @@ func (s *Server) serve(ls ...net.Listener) {
 	if s.cfg.CorruptCheckTime > 0 || s.cfg.InitialCorruptCheck {
 		s.group.Go(func() { s.keepChecking(s.background, s.cfg.CorruptCheckTime, s.cfg.InitialCorruptCheck) })
 	}
+	s.group.Go(s.autoCompact)
 	go s.watch()
 }
 

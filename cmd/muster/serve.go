@@ -50,6 +50,7 @@ type serveFlags struct {
 	port                         server.Config // the client port's part
 	joinTokenFile                string
 	etcdFlags, gateway           bool
+	limits                       storeFlags
 }
 
 func (f *serveFlags) register(set *pflag.FlagSet) {
@@ -86,6 +87,7 @@ func (f *serveFlags) register(set *pflag.FlagSet) {
 	registerAuth(set, &f.port)
 	set.StringVar(&f.joinTokenFile, "join-token-file", "", "file with the token that all nodes of the cluster must have; of several lines the first is shown, and each is taken")
 	set.BoolVar(&f.etcdFlags, "etcd-flags", false, "all other flags are etcd's, and so are variables ETCD_...: for what was written to start etcd")
+	f.limits.register(set)
 	set.StringVar(&f.config, "config", "", "YAML file whose keys are these flags, without the dashes in front")
 }
 
@@ -113,7 +115,7 @@ func (f *serveFlags) serverConfig(log *slog.Logger) (server.Config, error) {
 	if err != nil {
 		return server.Config{}, err
 	}
-	return server.Config{
+	return f.limits.fill(server.Config{
 		Listen:    f.listen,
 		Advertise: f.advertise,
 		TLS:       f.port.TLS, GRPC: f.port.GRPC, ListenMetrics: f.port.ListenMetrics, Metrics: f.port.Metrics,
@@ -132,7 +134,7 @@ func (f *serveFlags) serverConfig(log *slog.Logger) (server.Config, error) {
 			PeerTLS: f.peerTLS, JoinToken: token,
 			Logger: log,
 		},
-	}, nil
+	})
 }
 
 // hostName is the default of members' names.

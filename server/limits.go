@@ -1,0 +1,34 @@
+package server
+
+import (
+	"fmt"
+
+	"github.com/musterhq/muster"
+	"github.com/musterhq/muster/internal/etcdapi"
+)
+
+// maxRequestBytes is what a command of the log may have, with room for what
+// is put around the request.
+const maxRequestBytes = 30 << 20
+
+// requestOverhead bounds what a command holds beside the request, in bytes.
+const requestOverhead = 64 << 10
+
+func (c Config) validateLimits() error {
+	if c.MaxTxnOps < 0 {
+		return fmt.Errorf("%w: --max-txn-ops %d: want a positive number", muster.ErrConfig, c.MaxTxnOps)
+	}
+	if c.MaxRequestBytes < 0 || c.MaxRequestBytes > maxRequestBytes {
+		return fmt.Errorf("%w: --max-request-bytes %d: want 1 byte to 30 MiB (%d)", muster.ErrConfig, c.MaxRequestBytes, maxRequestBytes)
+	}
+	return c.AutoCompaction.validate()
+}
+
+// commandBytes is how large a command of the log must be allowed to be; 0 is
+// the node's default.
+func (c Config) commandBytes() int {
+	if c.Node.MaxCommandBytes != 0 || c.MaxRequestBytes <= etcdapi.DefaultMaxRequestBytes {
+		return c.Node.MaxCommandBytes
+	}
+	return max(4<<20, c.MaxRequestBytes+requestOverhead)
+}
