@@ -125,14 +125,16 @@ func (p *purger) pause(worked time.Duration) error {
 
 const (
 	crowdedPause     = 10 * time.Millisecond
-	crowdedMemTables = 3  // of the four at which Pebble holds writes back
+	crowdedMemTables = 3  // full ones, of the four at which Pebble holds writes back
 	crowdedReadAmp   = 24 // of the 64 tables in L0 at which it does so
 )
 
-// crowded says that the engine is behind with its work.
+// crowded says that the engine is behind with its work. Memtables are small
+// after a start, and flushed only when there is enough of them: their number
+// says nothing.
 func (p *purger) crowded() bool {
 	m := p.g.db.Metrics()
-	return m.MemTable.Count >= crowdedMemTables || m.ReadAmp() >= crowdedReadAmp
+	return m.MemTable.Size >= crowdedMemTables*uint64(p.s.opt.MemTableBytes) || m.ReadAmp() >= crowdedReadAmp
 }
 
 // Purged returns once everything that compactions put out of reach before the

@@ -307,3 +307,23 @@ func TestPurgeCutShort(t *testing.T) {
 		must(t, s.Close())
 	}
 }
+
+// TestPurgeAfterStart: the many small memtables of a store that was just
+// opened are no reason to wait.
+func TestPurgeAfterStart(t *testing.T) {
+	disk := vfs.NewMem()
+	must(t, filled(t, disk, "kv", "v", 10).Close())
+	s := New(Options{FS: disk, MemTableBytes: 64 << 20})
+	_, err := s.Open("kv")
+	must(t, err)
+	d := &driver{TB: t, Store: s, index: 10}
+	for range 3 { // each fills a memtable of the size that they start with
+		d.put("large", string(make([]byte, 1<<20)))
+	}
+	if n := s.live.db.Metrics().MemTable.Count; n < 3 {
+		t.Skipf("%d memtables", n)
+	}
+	d.do(&pb.CompactionRequest{Revision: 13})
+	must(t, s.Purged(t.Context()))
+	must(t, s.Close())
+}
