@@ -35,6 +35,9 @@ type Glance struct {
 	Term      uint64
 }
 
+// KnownAs is [Member.KnownAs] of Self.
+func (g Glance) KnownAs() NodeID { return Member{ID: g.Self, Alias: g.Alias}.KnownAs() }
+
 // MemberStatus is one member as seen by another.
 type MemberStatus struct {
 	Member

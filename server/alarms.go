@@ -31,7 +31,7 @@ func WhyAlarms(st *cluster.Status, raised []*pb.AlarmMember) []event.Reason {
 	for _, a := range raised {
 		id := cluster.NodeID(a.GetMemberID())
 		who := "member " + id.String()
-		m, known := st.Member(id)
+		m, known := st.Known(id)
 		if known {
 			who = m.Name
 		}
@@ -54,7 +54,7 @@ func WhyAlarms(st *cluster.Status, raised []*pb.AlarmMember) []event.Reason {
 				Text: fmt.Sprintf("an alarm of a kind that this release doesn't know is raised for %s: %d", who, a.GetAlarm()), WayOut: "run the release that raised it"}
 		}
 		if known {
-			r.Peer, r.Addr = id, m.PeerAddr
+			r.Peer, r.Addr = m.ID, m.PeerAddr
 		}
 		out = append(out, r)
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -200,6 +201,7 @@ func (s *Server) checkOnce(ctx context.Context) {
 	}
 	for _, id := range differ {
 		s.log.Error("a member holds other data than the others", "member", id.String())
-		s.raise(ctx, pb.AlarmType_CORRUPT, uint64(id))
+		m, _ := s.node.Status().Member(id)
+		s.raise(ctx, pb.AlarmType_CORRUPT, uint64(cmp.Or(m.Alias, id)))
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+
 	"github.com/musterhq/muster/cluster"
 )
 
@@ -25,6 +27,9 @@ func TestAnnouncedIDs(t *testing.T) {
 		if _, body := r.do(t, "POST", path); !strings.Contains(body, want) {
 			t.Errorf("%s: %s, want %s", path, body, want)
 		}
+	}
+	if why := WhyAlarms(r.node.Status(), []*pb.AlarmMember{{MemberID: 0xa2, Alarm: pb.AlarmType_CORRUPT}}); len(why) != 1 || why[0].Peer != 2 || !strings.Contains(why[0].Text, "b holds other data") {
+		t.Errorf("its alarm: %v", why)
 	}
 	slices.Sort(r.node.calls)
 	if got := strings.Join(r.node.calls, "; "); got != "promote 2; remove 163; remove 2" {

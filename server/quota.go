@@ -111,7 +111,7 @@ func (s *Server) keepQuota(ctx context.Context) {
 			return
 		case now := <-tick.C:
 			if s.quota.tend(ctx, now) {
-				s.raise(ctx, pb.AlarmType_NOSPACE, uint64(s.node.Glance().Self))
+				s.raise(ctx, pb.AlarmType_NOSPACE, uint64(s.node.Glance().KnownAs()))
 			}
 		}
 	}

@@ -129,6 +129,18 @@ func TestAlias(t *testing.T) {
 	}
 }
 
+// TestAlarmNamesTheAlias: clients look in the list for the member whose alarm it is.
+func TestAlarmNamesTheAlias(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Quota = &fixedQuota{} })
+	r.node.status.Self.Alias = 101
+	if err := put(t, r.client(t), "a", "1"); !errors.Is(err, rpctypes.ErrNoSpace) {
+		t.Errorf("beyond the quota: %v", err)
+	}
+	if all := r.node.store.Alarms(); len(all) != 1 || all[0].MemberID != 101 {
+		t.Errorf("alarms %v", all)
+	}
+}
+
 func TestMemberPromoteAndUpdate(t *testing.T) {
 	r := newRig(t)
 	c, ctx := r.client(t), testContext(t)

@@ -35,7 +35,7 @@ func (s *Server) checkQuota(ctx context.Context, req any, _ *grpc.UnaryServerInf
 	defer cancel()
 	// Whether or not that can be done, this member refuses the request.
 	_, _ = s.proposeAlarm(ctx, &pb.AlarmRequest{
-		Action: pb.AlarmRequest_ACTIVATE, Alarm: pb.AlarmType_NOSPACE, MemberID: uint64(s.cfg.Proposer.Glance().Self),
+		Action: pb.AlarmRequest_ACTIVATE, Alarm: pb.AlarmType_NOSPACE, MemberID: uint64(s.cfg.Proposer.Glance().KnownAs()),
 	})
 	return nil, rpctypes.ErrGRPCNoSpace
 }

@@ -205,7 +205,7 @@ func (s *Server) bound(ctx context.Context) (context.Context, context.CancelFunc
 func (s *Server) fill(h *pb.ResponseHeader) {
 	st := s.cfg.Proposer.Glance()
 	h.ClusterId = st.ClusterID.Uint64()
-	h.MemberId = uint64(cmp.Or(st.Alias, st.Self))
+	h.MemberId = uint64(st.KnownAs())
 	h.RaftTerm = st.Term
 	if h.Revision == 0 {
 		h.Revision, _ = s.cfg.Store.Revision()
