@@ -102,8 +102,3 @@ func refused(_ *Server, err error) error {
 	}
 	return status.Error(codes.FailedPrecondition, fmt.Sprintf("muster: %v", err))
 }
-
-// unimplemented says what to do instead.
-func unimplemented(format string, args ...any) error {
-	return status.Error(codes.Unimplemented, "muster: "+fmt.Sprintf(format, args...))
-}
