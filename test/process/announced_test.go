@@ -16,6 +16,7 @@ import (
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/internal/loopback"
+	"github.com/musterhq/muster/internal/testcert"
 )
 
 // ask asks through whichever member answers, each time for some seconds.
@@ -143,6 +144,28 @@ func TestAddAsKubeadm(t *testing.T) {
 	defer cancel()
 	if _, err := c.MemberRemove(ctx, ids[gone.name]); !errors.Is(err, rpctypes.ErrMemberNotFound) {
 		t.Errorf("again: %v", err)
+	}
+}
+
+// Where members speak TLS with each other, the list says so: kubeadm compares
+// its URL with those that are listed.
+func TestPeerURLsSayTLS(t *testing.T) {
+	ca := testcert.New(t, "ca")
+	first, m := newMember(t, "n1", "--single"), newMember(t, "n2")
+	first.certify(ca)
+	first.start()
+	ready(t, first)
+	c, url := dial(t, first), []string{"https://" + m.peer}
+	added := ask(t, c, "it is announced", func(ctx context.Context) (*clientv3.MemberAddResponse, error) { return c.MemberAdd(ctx, url) }).Member
+	m.args = []string{"--join-only", "--seeds", first.peer}
+	m.certify(ca)
+	m.start()
+	ready(t, m)
+	all := ask(t, c, "the list", func(ctx context.Context) (*clientv3.MemberListResponse, error) { return c.MemberList(ctx) }).Members
+	for _, x := range all {
+		if want := "https://" + first.peer; x.ID == added.ID && (!slices.Equal(x.PeerURLs, url) || x.Name != "n2") || x.Name == "n1" && x.PeerURLs[0] != want {
+			t.Errorf("listed as %v", x)
+		}
 	}
 }
 
