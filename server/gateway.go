@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"math"
 	"net"
 	"net/http"
@@ -61,6 +62,24 @@ func marshaler() runtime.Marshaler {
 
 // ServeHTTP implements http.Handler.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.mux.ServeHTTP(w, r) }
+
+// withoutNames refuses what comes with a certificate that names a user, as etcd
+// does while users are told apart: over the gateway the name would not count, and
+// who shows it might believe that it does.
+func (s *Server) withoutNames(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		state, _ := r.Context().Value(connKey{}).(*tls.ConnectionState)
+		if s.cfg.TLS.ClientAuth && s.store.Auth().Enabled() && state != nil {
+			for _, chain := range state.VerifiedChains {
+				if len(chain) > 0 && chain[0].Subject.CommonName != "" {
+					http.Error(w, "CommonName of client sending a request against gateway will be ignored and not used as expected", http.StatusBadRequest)
+					return
+				}
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
 
 // close ends the requests that are under way.
 func (g *gateway) close() {

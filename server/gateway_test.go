@@ -7,10 +7,13 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+
+	"github.com/musterhq/muster/internal/testcert"
 )
 
 var (
@@ -168,5 +171,40 @@ func TestAccess(t *testing.T) {
 	s, _ = single(t, func(c *Config) { c.CORS = []string{"*"} })
 	if code, allowed := ask("GET", "/health", "https://evil.example", "evil.example"); code != 200 || allowed != "*" {
 		t.Errorf("by default: %d, allowed: %q", code, allowed)
+	}
+}
+
+// With users, a certificate that names one is refused at the gateway, where the
+// name would not count.
+func TestGatewayTakesNoNameFromACertificate(t *testing.T) {
+	ca := testcert.New(t, "ca")
+	own, app := ca.Issue("server", -time.Hour, time.Hour), ca.Issue("root", -time.Hour, time.Hour)
+	s, _ := single(t, func(c *Config) {
+		c.TLS = TLS{CertFile: own.Cert, KeyFile: own.Key, CAFile: ca.File, ClientAuth: true}
+	})
+	post := func(path, body string) (int, string) {
+		c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: clientConfig(t, ca.File, &app)}, Timeout: patience}
+		resp, err := c.Post(s.ClientAddr()+path, "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, _ := io.ReadAll(resp.Body)
+		return resp.StatusCode, string(b)
+	}
+	for _, q := range [][2]string{
+		{"user/add", `{"name":"root","password":"p"}`}, {"role/add", `{"name":"root"}`},
+		{"user/grant", `{"user":"root","role":"root"}`}, {"enable", `{}`},
+	} {
+		if code, body := post("/v3/auth/"+q[0], q[1]); code != 200 {
+			t.Fatalf("%s: %d %s", q[0], code, body)
+		}
+	}
+	if code, body := post("/v3/kv/range", `{"key":"YQ=="}`); code != 400 || !strings.HasPrefix(body, "CommonName of client") {
+		t.Errorf("%d %s", code, body)
+	}
+	// Over gRPC it does count.
+	if err := putOver(t, s.ClientAddr(), clientConfig(t, ca.File, &app), patience); err != nil {
+		t.Errorf("put by the certificate of root: %v", err)
 	}
 }

@@ -41,7 +41,7 @@ func (s *Server) routes(metrics http.Handler) http.Handler {
 	mux := s.probeRoutes(metrics)
 	mux.HandleFunc("GET /version", s.serveVersion)
 	if s.gateway != nil {
-		mux.Handle("/v3/", s.gateway)
+		mux.Handle("/v3/", s.withoutNames(s.gateway))
 	}
 
 	mux.HandleFunc("GET /v1/status", s.serveStatus)
