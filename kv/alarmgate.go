@@ -7,12 +7,6 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Op bytes that the rules for alarms know beside those that are carried out here.
-const (
-	opGrant  = 5
-	opRevoke = 6
-)
-
 // refusedByAlarm says why a command is not carried out while alarms are raised,
 // whoever raised them: with CORRUPT nothing is written any more, with NOSPACE
 // nothing that takes space. What gives space back goes on: deletes, compaction,
@@ -28,12 +22,12 @@ func (a *applier) refusedByAlarm(op byte, body []byte) error {
 		return slices.ContainsFunc(raised, func(m *pb.AlarmMember) bool { return m.GetAlarm() == kind })
 	}
 	switch op {
-	case opPut, opDeleteRange, opTxn, opCompaction, opGrant, opRevoke:
+	case opPut, opDeleteRange, opTxn, opCompaction, opLeaseGrant, opLeaseRevoke:
 		if is(pb.AlarmType_CORRUPT) {
 			return ErrCorrupt
 		}
 	}
-	takes := op == opPut || op == opGrant
+	takes := op == opPut || op == opLeaseGrant
 	if op == opTxn {
 		var t pb.TxnRequest
 		takes = proto.Unmarshal(body, &t) == nil && Cost(&t) > 0

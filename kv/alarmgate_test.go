@@ -113,14 +113,14 @@ func TestAlarmsRefuse(t *testing.T) {
 
 	// The rules for leases, whose commands are not carried out here.
 	raise(pb.AlarmType_NOSPACE, pb.AlarmRequest_ACTIVATE)
-	if err := d.applier.refusedByAlarm(opGrant, nil); !errors.Is(err, ErrNoSpace) {
+	if err := d.applier.refusedByAlarm(opLeaseGrant, nil); !errors.Is(err, ErrNoSpace) {
 		t.Errorf("a lease: %v, want %v", err, ErrNoSpace)
 	}
-	if err := d.applier.refusedByAlarm(opRevoke, nil); err != nil {
+	if err := d.applier.refusedByAlarm(opLeaseRevoke, nil); err != nil {
 		t.Errorf("the end of a lease: %v", err)
 	}
 	raise(pb.AlarmType_CORRUPT, pb.AlarmRequest_ACTIVATE)
-	if err := d.applier.refusedByAlarm(opRevoke, nil); !errors.Is(err, ErrCorrupt) {
+	if err := d.applier.refusedByAlarm(opLeaseRevoke, nil); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("the end of a lease: %v, want %v", err, ErrCorrupt)
 	}
 }

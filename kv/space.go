@@ -34,11 +34,14 @@ func (s *Store) Used() int64 {
 // to know how [Store.Used] has grown since it was measured. It costs nothing.
 func (s *Store) Written() int64 { return s.known.written.Load() }
 
-// Reclaim rewrites the tables without what was deleted in them, and returns
-// when that is done. It takes reading and writing of the whole store, and is for
-// when space is short: where it is not, the engine chooses better itself what to
-// rewrite, and when.
+// Reclaim waits for what compactions put out of reach to be purged, rewrites the
+// tables without what was deleted in them, and returns when that is done. It
+// takes reading and writing of the whole store, and is for when space is short:
+// where it is not, the engine chooses better itself what to rewrite, and when.
 func (s *Store) Reclaim(ctx context.Context) error {
+	if err := s.Purged(ctx); err != nil {
+		return err
+	}
 	g, err := s.acquire()
 	if err != nil {
 		return err

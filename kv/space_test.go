@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"testing"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 )
@@ -39,5 +40,24 @@ func TestUsed(t *testing.T) {
 	must(t, d.Reclaim(context.Background()))
 	if used := d.Used(); used < 2*size || used > 9*size/4 {
 		t.Errorf("%d bytes are used after all was rewritten; history was not compacted", used)
+	}
+}
+
+// TestReclaim: what was deleted and compacted gives its space back at once.
+func TestReclaim(t *testing.T) {
+	d := newDriver(t)
+	value := make([]byte, 16<<10)
+	for i := range 64 {
+		rand.Read(value)
+		d.do(&pb.PutRequest{Key: fmt.Append(nil, i), Value: value})
+	}
+	d.do(&pb.DeleteRangeRequest{Key: []byte{0}, RangeEnd: []byte{0}})
+	rev, _ := d.Revision()
+	d.do(&pb.CompactionRequest{Revision: rev})
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	must(t, d.Reclaim(ctx))
+	if used := d.Used(); used > 64<<10 {
+		t.Errorf("%d bytes are used after everything was deleted", used)
 	}
 }

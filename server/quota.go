@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -72,24 +73,28 @@ const (
 	reclaimMost  = 10 * time.Minute
 )
 
-// tend measures, and says whether the quota is exceeded. While it is, space is
-// reclaimed, so that it is enough to delete and to compact, as the engine alone
-// would take its time.
+// tend measures, and says whether the quota is exceeded. While it is, or the
+// alarm is raised, space is reclaimed, so that it is enough to delete and to
+// compact, as the engine alone would take its time.
 func (q *quota) tend(ctx context.Context, now time.Time) (exceeded bool) {
 	used := q.measure()
-	if used >= q.limit && q.due(now) {
-		q.tried = now
-		_ = q.store.Reclaim(ctx) // a store that can't be written to stops by itself
-		after := q.measure()
-		if q.pause = max(q.pause, reclaimFirst); after > used-used/100 {
-			q.pause = min(2*q.pause, reclaimMost)
-		}
-		used = after
-	}
-	if used < q.limit {
+	short := used >= q.limit || slices.ContainsFunc(q.store.Alarms(), func(a *pb.AlarmMember) bool {
+		return a.GetAlarm() == pb.AlarmType_NOSPACE
+	})
+	if !short {
 		q.pause = 0
+		return false
 	}
-	return used >= q.limit
+	if !q.due(now) {
+		return used >= q.limit
+	}
+	q.tried = now
+	_ = q.store.Reclaim(ctx) // a store that can't be written to stops by itself
+	after := q.measure()
+	if q.pause = max(q.pause, reclaimFirst); after > used-used/100 {
+		q.pause = min(2*q.pause, reclaimMost)
+	}
+	return after >= q.limit
 }
 
 // due: at once when more was compacted, else after the pause.

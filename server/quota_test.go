@@ -18,11 +18,13 @@ type measured struct {
 	written     int64
 	compacted   int64
 	reclaimed   int
+	alarms      []*pb.AlarmMember
 }
 
-func (m *measured) Used() int64              { return m.used }
-func (m *measured) Written() int64           { return m.written }
-func (m *measured) Revision() (int64, int64) { return 1, m.compacted }
+func (m *measured) Used() int64               { return m.used }
+func (m *measured) Written() int64            { return m.written }
+func (m *measured) Alarms() []*pb.AlarmMember { return m.alarms }
+func (m *measured) Revision() (int64, int64)  { return 1, m.compacted }
 func (m *measured) Reclaim(context.Context) error {
 	m.reclaimed++
 	m.used = m.after
@@ -70,6 +72,20 @@ func TestQuotaReclaims(t *testing.T) {
 	}
 	if n := m.reclaimed; q.tend(ctx, now.Add(time.Hour)) || m.reclaimed != n {
 		t.Error("space is reclaimed though there is enough")
+	}
+}
+
+// TestQuotaReclaimsWhileAlarmed: what is refused never gets into the store, so
+// that the quota is not exceeded when the alarm is raised.
+func TestQuotaReclaimsWhileAlarmed(t *testing.T) {
+	m := &measured{used: 950, after: 950, alarms: []*pb.AlarmMember{{Alarm: pb.AlarmType_NOSPACE, MemberID: 1}}}
+	q := newQuota(1000, m)
+	if q.tend(context.Background(), time.Unix(100, 0)) || m.reclaimed != 1 {
+		t.Errorf("reclaimed %d times with the alarm raised, want once", m.reclaimed)
+	}
+	m.alarms = []*pb.AlarmMember{{Alarm: pb.AlarmType_CORRUPT}}
+	if q.tend(context.Background(), time.Unix(1000, 0)) || m.reclaimed != 1 {
+		t.Error("reclaimed without need")
 	}
 }
 
