@@ -236,3 +236,25 @@ func (h *hub) close() {
 	h.unlock()
 	h.running.Wait()
 }
+
+// WatchStats counts what watches at one moment.
+type WatchStats struct {
+	Groups  int // that are not closed
+	Watches int
+	Behind  int // watches that were not told everything yet
+}
+
+// WatchStats goes through all watches: it is for a scrape, not for a hot path.
+func (s *Store) WatchStats() WatchStats {
+	h := &s.hub
+	h.mu.Lock()
+	defer h.unlock()
+	h.dispatch()
+	st := WatchStats{Groups: len(h.groups), Watches: len(h.index.all)}
+	for w := range h.index.all {
+		if w.behind || len(w.due) > 0 {
+			st.Behind++
+		}
+	}
+	return st
+}

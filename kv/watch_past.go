@@ -251,14 +251,18 @@ func (s *Store) withPrevious(events []*pageEvent, give func(*mvccpb.Event)) erro
 	defer g.release()
 	v := view{db: g.db}
 	for _, e := range events {
-		ev := e.withPrev.Load()
-		if ev == nil {
-			if ev, err = e.previous(&g.state, &v); err != nil {
+		if e.withPrev.Load() == nil {
+			if err = e.findPrevious(&v); err != nil {
 				break
 			}
-			e.withPrev.Store(ev)
 		}
-		give(ev)
+		// Only now, since what is compacted may have been purged before it was
+		// read; and also for what was found before it was compacted.
+		if e.rev-1 < g.state.Load().compacted {
+			give(e.event())
+		} else {
+			give(e.withPrev.Load())
+		}
 	}
 	if cerr := v.close(); err == nil {
 		err = cerr
@@ -266,17 +270,18 @@ func (s *Store) withPrevious(events []*pageEvent, give func(*mvccpb.Event)) erro
 	return err
 }
 
-func (e *pageEvent) previous(st *atomic.Pointer[state], v *view) (*mvccpb.Event, error) {
-	plain := e.event()
-	if !e.deleted() && e.meta.Create == e.rev {
-		return plain, nil
+// findPrevious sets withPrev, to the plain event if there is none before it.
+func (e *pageEvent) findPrevious(v *view) error {
+	ev := e.event()
+	if e.deleted() || e.meta.Create != e.rev {
+		it, found, err := v.get(e.key, e.rev-1)
+		if err != nil {
+			return err
+		}
+		if found {
+			ev = &mvccpb.Event{Type: ev.Type, Kv: ev.Kv, PrevKv: it.kv()}
+		}
 	}
-	it, found, err := v.get(e.key, e.rev-1)
-	if err != nil {
-		return nil, err
-	}
-	if !found || e.rev-1 < st.Load().compacted {
-		return plain, nil
-	}
-	return &mvccpb.Event{Type: plain.Type, Kv: plain.Kv, PrevKv: it.kv()}, nil
+	e.withPrev.Store(ev)
+	return nil
 }

@@ -130,7 +130,7 @@ func (w *watchWorld) sameEvent(c *watching, got *mvccpb.Event, e modelEvent) {
 		want = &mvccpb.Event{Type: mvccpb.Event_DELETE, Kv: &mvccpb.KeyValue{Key: []byte(e.key), ModRevision: e.main}}
 	}
 	if kvs := w.model.live([]byte(e.key), nil, e.main-1); c.spec.PrevKV && len(kvs) == 1 && !(e.kv != nil && e.kv.CreateRevision == e.main) {
-		if got.PrevKv != nil || e.main-1 >= w.model.compacted {
+		if e.main-1 >= w.model.compacted {
 			want.PrevKv = kvs[0]
 		}
 	}

@@ -74,6 +74,7 @@ func newCollector(s *Server) *collector {
 		func(v *view) float64 { return float64(v.used) })
 	gauge("etcd_debugging_mvcc_current_revision", "The current revision of store.",
 		func(v *view) float64 { return float64(v.revision) })
+	s.watchMetrics(gauge)
 	gauge("muster_member", "Whether this node is a member of a cluster: 1, or 0 while it forms or joins one.",
 		func(v *view) float64 { return truth(!v.st.ClusterID.IsZero()) })
 	gauge("muster_term", "The raft term.", func(v *view) float64 { return float64(v.st.Term) })

@@ -439,6 +439,12 @@ func TestStopEndsWatches(t *testing.T) {
 	if w := <-c.Watch(ctx, "a", clientv3.WithCreatedNotify()); !w.Created {
 		t.Fatal(w)
 	}
+	_, body := r.do(t, "GET", "/metrics")
+	for _, line := range []string{"watch_stream_total 1", "watcher_total 1", "slow_watcher_total 0"} {
+		if !strings.Contains(body, "\netcd_debugging_mvcc_"+line) {
+			t.Errorf("no metric %q", line)
+		}
+	}
 	if err := r.Stop(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -22,5 +22,6 @@
 //     access.go is refused, so that a new one is closed until it says what it
 //     needs. What becomes a command carries its caller, and the machine decides.
 //   - Every request ends: one that comes without a deadline gets
-//     [Config.RequestTimeout].
+//     [Config.RequestTimeout]. A stream of watches lasts until its client or
+//     [Server.EndStreams] ends it.
 package etcdapi

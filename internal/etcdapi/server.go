@@ -74,6 +74,7 @@ type Store interface {
 	LeaseKeys(id int64) ([][]byte, error)
 	// Purged returns once what is compacted is deleted.
 	Purged(ctx context.Context) error
+	WatchStats() kv.WatchStats
 }
 
 const (
