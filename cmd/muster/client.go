@@ -39,10 +39,7 @@ func (a *app) asking(cmd *cobra.Command, run func(ctx context.Context, f *client
 	f := &clientFlags{}
 	f.register(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := f.complete(cmd, a.environ); err != nil {
-			return err
-		}
-		if err := f.login.complete(cmd, a); err != nil {
+		if err := f.complete(cmd, a); err != nil {
 			return err
 		}
 		ctx, cancel := context.WithTimeout(cmd.Context(), f.timeout)
@@ -52,8 +49,9 @@ func (a *app) asking(cmd *cobra.Command, run func(ctx context.Context, f *client
 	return cmd
 }
 
-// complete fills in the environment and checks.
-func (f *clientFlags) complete(cmd *cobra.Command, environ []string) error {
+// complete fills in the environment, checks, and may ask for a password.
+func (f *clientFlags) complete(cmd *cobra.Command, a *app) error {
+	environ := a.environ
 	from := "--endpoint"
 	if !cmd.Flags().Changed("endpoint") {
 		for _, kv := range environ {
@@ -89,7 +87,7 @@ func (f *clientFlags) complete(cmd *cobra.Command, environ []string) error {
 	if f.timeout <= 0 {
 		return usage("--timeout %v: want a positive time", f.timeout)
 	}
-	return nil
+	return f.login.complete(cmd, a)
 }
 
 func (f *clientFlags) json() bool { return f.output == "json" }

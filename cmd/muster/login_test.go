@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -75,6 +76,10 @@ func TestLogin(t *testing.T) {
 	run("get k --user ann:ann", exitFailed, "permission denied", "MUSTER_USER=root:root")
 	run("get k --user root:secret", exitFailed, "authentication failed")
 	run("get k --user root", exitUsage, "no terminal")
+	file := filepath.Join(t.TempDir(), "snapshot")
+	run("snapshot save "+file, exitFailed, "nobody said who asks")
+	run("snapshot save --user ann:ann "+file, exitFailed, "permission denied")
+	run("snapshot save --user root:root "+file, exitOK, "")
 	run("status", exitOK, "a") // who only asks need not say who
 	run("why", exitOK, "")
 	run("policy set target-voters=3", exitFailed, "give --user root")

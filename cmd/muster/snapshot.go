@@ -37,7 +37,7 @@ holds everything that this member had applied when it was asked; ask one that is
 not behind. Until it is whole and was checked it is FILE.part.`,
 		Args: wantArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := f.complete(cmd, a.environ); err != nil {
+			if err := f.complete(cmd, a); err != nil {
 				return err
 			}
 			began := time.Now()

@@ -19,7 +19,7 @@ func (a *app) versionCommand() *cobra.Command {
 	}
 	f.register(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := f.complete(cmd, a.environ); err != nil {
+		if err := f.complete(cmd, a); err != nil {
 			return err
 		}
 		v := server.Versions{Muster: muster.Version}
