@@ -12,7 +12,6 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/musterhq/muster/kv/internal/mvcc"
 	"github.com/musterhq/muster/statemachine"
 )
 
@@ -260,7 +259,7 @@ func TestEveryCommandHasARule(t *testing.T) {
 	revoke, err := EncodeLeaseRevoke(&pb.LeaseRevokeRequest{ID: 9})
 	must(t, err)
 	a := &d.applier
-	a.setFact(mvcc.AppendAttachment(nil, 9, []byte("a")), nil)
+	a.moveAttachment([]byte("a"), 0, 9)
 	auth, err := EncodeAuth(&pb.AuthDisableRequest{})
 	must(t, err)
 	free := []byte{opCompaction, opLeaseGrant, opLeaseCheckpoint, opAlarm}

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.etcd.io/etcd/client/v3/concurrency"
+	recipes "go.etcd.io/etcd/client/v3/concurrency"
 	"go.uber.org/zap"
 
 	"github.com/musterhq/muster"
@@ -109,12 +109,15 @@ func TestLeasesOutliveLeaders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	last := int64(0)
 	for key, id := range map[string]clientv3.LeaseID{"kept": kept.ID, "left/1": left.ID, "left/2": left.ID} {
-		if _, err := c.Put(ctx, key, "", clientv3.WithLease(id)); err != nil {
+		resp, err := c.Put(ctx, key, "", clientv3.WithLease(id))
+		if err != nil {
 			t.Fatal(err)
 		}
+		last = max(last, resp.Header.Revision)
 	}
-	gone := c.Watch(ctx, "left/", clientv3.WithPrefix())
+	gone := c.Watch(ctx, "left/", clientv3.WithPrefix(), clientv3.WithRev(last+1))
 	alive, err := c.KeepAlive(ctx, kept.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -156,13 +159,13 @@ func TestConcurrency(t *testing.T) {
 	for i := range 3 {
 		c := x.client(x.servers[i])
 		group.Go(func() {
-			s, err := concurrency.NewSession(c, concurrency.WithTTL(10))
+			s, err := recipes.NewSession(c, recipes.WithTTL(10))
 			if err != nil {
 				t.Error(err)
 				return
 			}
 			defer s.Close()
-			m := concurrency.NewMutex(s, "mutex/")
+			m := recipes.NewMutex(s, "mutex/")
 			for range 5 {
 				if err := m.Lock(ctx); err != nil {
 					t.Error(err)
@@ -185,22 +188,22 @@ func TestConcurrency(t *testing.T) {
 	}
 
 	first, second := x.client(x.servers[0]), x.client(x.servers[1])
-	one, err := concurrency.NewSession(first, concurrency.WithTTL(2))
+	one, err := recipes.NewSession(first, recipes.WithTTL(2))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := concurrency.NewElection(one, "election").Campaign(ctx, "one"); err != nil {
+	if err := recipes.NewElection(one, "election").Campaign(ctx, "one"); err != nil {
 		t.Fatal(err)
 	}
-	two, err := concurrency.NewSession(second, concurrency.WithTTL(2))
+	two, err := recipes.NewSession(second, recipes.WithTTL(2))
 	if err != nil {
 		t.Fatal(err)
 	}
 	one.Orphan() // it dies: nobody keeps its lease alive any more
-	if err := concurrency.NewElection(two, "election").Campaign(ctx, "two"); err != nil {
+	if err := recipes.NewElection(two, "election").Campaign(ctx, "two"); err != nil {
 		t.Fatal(err)
 	}
-	if resp, err := concurrency.NewElection(two, "election").Leader(ctx); err != nil || string(resp.Kvs[0].Value) != "two" {
+	if resp, err := recipes.NewElection(two, "election").Leader(ctx); err != nil || string(resp.Kvs[0].Value) != "two" {
 		t.Errorf("elected: %v, %v", resp, err)
 	}
 	select {
