@@ -23,7 +23,7 @@ type method struct {
 	streams    bool   // it answers with any number of messages
 }
 
-var recipes = []method{
+var recipeMethods = []method{
 	{"lock/lock", "v3lockpb.Lock/Lock", false},
 	{"lock/unlock", "v3lockpb.Lock/Unlock", false},
 	{"election/campaign", "v3electionpb.Election/Campaign", false},
@@ -36,7 +36,7 @@ var recipes = []method{
 // registerConcurrency has their methods called by the descriptors of their
 // messages, where the program has those.
 func registerConcurrency(_ context.Context, mux *runtime.ServeMux, conn *grpc.ClientConn) error {
-	for _, m := range recipes {
+	for _, m := range recipeMethods {
 		err := mux.HandlePath(http.MethodPost, "/v3/"+m.path, func(w http.ResponseWriter, r *http.Request, _ map[string]string) {
 			_, out := runtime.MarshalerForRequest(mux, r)
 			ctx, err := runtime.AnnotateContext(r.Context(), mux, r, "/"+m.name, runtime.WithHTTPPathPattern("/v3/"+m.path))

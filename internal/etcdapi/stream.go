@@ -4,6 +4,7 @@ import (
 	"context"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
 
 	"github.com/musterhq/muster/kv"
@@ -24,11 +25,18 @@ func (s *kvService) RangeStream(r *pb.RangeRequest, out grpc.ServerStreamingServ
 	if err := s.agree(out.Context(), r); err != nil {
 		return s.toGRPC(err)
 	}
-	err := s.cfg.Store.RangeStream(out.Context(), r, chunkBytes, func(part *pb.RangeResponse) error {
-		if part.Header != nil {
-			s.fill(part.Header)
-		}
-		return out.Send(&pb.RangeStreamResponse{RangeResponse: part})
+	may := func(a *kv.Auth, c kv.Caller) error { return a.MayRead(c, r.GetKey(), r.GetRangeEnd()) }
+	err := s.readAs(out.Context(), may, func() error {
+		begun := s.cfg.Store.Auth().Revision()
+		return s.cfg.Store.RangeStream(out.Context(), r, chunkBytes, func(part *pb.RangeResponse) error {
+			if now := s.cfg.Store.Auth(); now.Enabled() && now.Revision() != begun {
+				return rpctypes.ErrGRPCAuthOldRevision // what follows may be what the caller may no longer see
+			}
+			if part.Header != nil {
+				s.fill(part.Header)
+			}
+			return out.Send(&pb.RangeStreamResponse{RangeResponse: part})
+		})
 	})
 	return s.toGRPC(err)
 }
