@@ -11,6 +11,8 @@ import (
 	"github.com/prometheus/common/model"
 
 	dto "github.com/prometheus/client_model/go"
+
+	"github.com/musterhq/muster/cluster"
 )
 
 // scrape reads /metrics as Prometheus does.
@@ -110,7 +112,7 @@ func TestExtensiveMetrics(t *testing.T) {
 func TestHealthAndFailuresAreCounted(t *testing.T) {
 	r := newRig(t)
 	r.do(t, "GET", "/health")
-	r.node.status.Leader = 0
+	r.node.set(func(st *cluster.Status) { st.Leader = 0 })
 	r.do(t, "GET", "/health")
 	inJSON(t, r.addr, "/v3/kv/range", `{"key":"YQ=="}`)
 	fs := scrape(t, r.addr)

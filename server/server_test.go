@@ -245,7 +245,7 @@ func TestHealth(t *testing.T) {
 	healthy := func(*fakeNode) {}
 	leaderless := func(n *fakeNode) { n.set(func(st *cluster.Status) { st.Leader = 0 }) }
 	blank := func(n *fakeNode) {
-		n.status = cluster.Status{Stage: "blank", State: "forming"}
+		n.set(func(st *cluster.Status) { *st = cluster.Status{Stage: "blank", State: "forming"} })
 		n.why = []event.Reason{{Code: "seed_unreachable", Text: "waiting for seed c"}}
 	}
 	for _, tt := range []struct {
@@ -298,7 +298,9 @@ func TestMetrics(t *testing.T) {
 
 func TestWhyAndStatusBeforeMembership(t *testing.T) {
 	r := newRig(t)
-	r.node.status = cluster.Status{Self: cluster.Member{ID: 1, Name: "a"}, Cluster: "test", Stage: "blank", State: "forming"}
+	r.node.set(func(st *cluster.Status) {
+		*st = cluster.Status{Self: cluster.Member{ID: 1, Name: "a"}, Cluster: "test", Stage: "blank", State: "forming"}
+	})
 	r.node.why = []event.Reason{{Code: "seed_unreachable", Text: "waiting for seed c", WayOut: "start c"}}
 	var why WhyAnswer
 	if code, body := r.do(t, "GET", "/v1/why"); code != 200 || json.Unmarshal([]byte(body), &why) != nil || !slices.Equal(why.Reasons, r.node.why) || why.Stage != "blank" {
