@@ -140,6 +140,7 @@ func (w *world) write() {
 	}
 	w.index += uint64(w.rnd.IntN(2))
 	l.through = w.index
+	w.s.applier.recent.most = w.rnd.IntN(20) // more is flushed at once
 	got, err := w.s.Apply(l.through, l.entries)
 	if err != nil {
 		w.t.Fatalf("Apply: %v", err)

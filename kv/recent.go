@@ -18,13 +18,51 @@ import (
 // size is bounded by that of the memtables, which hold the same keys.
 //
 // It belongs to the applier and starts anew when the database is replaced.
+//
+// One command can delete all keys there are. So much is not put into tables:
+// it is flushed at once, after which there is nothing that must be known.
 type recent struct {
 	young, old recentTable
+
+	most  int  // changes that are taken at once
+	stale bool // there were more: what it knows is wrong until it starts anew
 }
 
 func newRecent(applied uint64) recent {
 	seed := maphash.MakeSeed()
-	return recent{young: recentTable{seed: seed, from: applied}, old: recentTable{seed: seed, from: applied}}
+	return recent{
+		young: recentTable{seed: seed, from: applied}, old: recentTable{seed: seed, from: applied},
+		most: maxRecentChanges,
+	}
+}
+
+// maxRecentChanges of one Apply call take some 150 MiB.
+const maxRecentChanges = 1 << 20
+
+// take notes what an Apply call wrote.
+func (r *recent) take(changes []change) {
+	if len(changes) > r.most {
+		r.stale = true
+		return
+	}
+	for i := range changes {
+		r.put(changes[i].key, changes[i].meta)
+	}
+}
+
+// settleRecent flushes what was too much for recent, so that it can start anew.
+func (s *Store) settleRecent(g *generation) error {
+	a := &s.applier
+	if !a.recent.stale {
+		return nil
+	}
+	if err := s.flush(g); err != nil {
+		return err
+	}
+	most := a.recent.most
+	a.recent = newRecent(g.state.Load().applied)
+	a.recent.most = most
+	return nil
 }
 
 // flushed drops keys that the tables on disk have. durable is the index that

@@ -143,7 +143,10 @@ func (s *Store) apply(g *generation, through uint64, entries []statemachine.Entr
 			results[i] = reply
 		}
 	}
-	return results, a.commit(g, &state{applied: through, current: a.begin, compacted: a.compacted})
+	if err := a.commit(g, &state{applied: through, current: a.begin, compacted: a.compacted}); err != nil {
+		return nil, err
+	}
+	return results, s.settleRecent(g)
 }
 
 // commit writes everything pending and the state in one batch, then lets the
@@ -166,6 +169,7 @@ func (a *applier) commit(g *generation, st *state) error {
 		c := &a.pend.changes[i]
 		a.recent.put(c.key, c.meta)
 	}
+	a.recent.take(a.pend.changes)
 	moved := st.compacted != g.state.Load().compacted
 	g.state.Store(st)
 	a.known.leases.publish()
