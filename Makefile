@@ -107,6 +107,10 @@ bench-etcd: ## compare the server with etcd (BENCH='-rounds 5 …'; -h tells mor
 bench-lib: ## compare the library with hashicorp/raft
 	cd bench && $(GO) run ./lib $(BENCH)
 
+.PHONY: bench-scale
+bench-scale: ## one member with much data: restart, memory, streams, deletes (BENCH='-keys 20000000 …')
+	cd bench && $(GO) run ./scale $(BENCH)
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf bin

@@ -4,6 +4,7 @@
 //
 //   - etcd: three member processes of etcd and of muster, driven by the same
 //     etcd client.
+//   - scale: one member process of muster with much data.
 //   - lib: three members in one process, muster and hashicorp/raft, driven at
 //     the leader.
 package bench
