@@ -123,6 +123,73 @@ func TestProgressFollowsEvents(t *testing.T) {
 	}
 }
 
+// pollAll describes the events that there are for a group.
+func pollAll(t *testing.T, g *Watches) (out string) {
+	t.Helper()
+	for more := true; more; {
+		var b *WatchBatch
+		var err error
+		b, more, err = g.Poll()
+		must(t, err)
+		if b == nil {
+			continue
+		}
+		for _, e := range b.Events {
+			out += fmt.Sprintf(" %s=%s@%d", e.Kv.Key, e.Kv.Value, e.Kv.ModRevision)
+		}
+	}
+	return out
+}
+
+// TestWatchLags: a watch that nobody reads for a while has everything later.
+func TestWatchLags(t *testing.T) {
+	d := newDriver(t)
+	d.hub.limits.due = 2
+	g := d.NewWatches()
+	defer g.Close()
+	for id, key := range []string{"a", "b"} {
+		_, err := g.Add(int64(id), WatchSpec{Key: []byte(key)})
+		must(t, err)
+	}
+	for _, v := range []string{"1", "2", "3", "4"} {
+		d.put("a", v)
+		if v == "2" {
+			d.put("b", v)
+		}
+	}
+	if st := d.WatchStats(); st != (WatchStats{Groups: 1, Watches: 2, Behind: 2}) {
+		t.Errorf("stats while both lag: %+v", st)
+	}
+	if got := pollAll(t, g); got != " a=1@2 a=2@3 b=2@4 a=3@5 a=4@6" {
+		t.Error("told of" + got)
+	}
+	if st := d.WatchStats(); st.Behind != 0 {
+		t.Errorf("stats when all is told: %+v", st)
+	}
+}
+
+// TestWatchSeesImage: what an image that is installed brings along is told.
+func TestWatchSeesImage(t *testing.T) {
+	d := newDriver(t)
+	d.put("a", "1")
+	d.put("b", "2")
+	must(t, d.opt.FS.MkdirAll("image", 0o755))
+	must(t, d.Checkpoint("image"))
+	s := New(d.opt)
+	must(t, d.opt.FS.MkdirAll("other", 0o755))
+	_, err := s.Open("other")
+	must(t, err)
+	g := s.NewWatches()
+	_, err = g.Add(1, WatchSpec{Key: []byte("a"), End: []byte("c")})
+	must(t, err)
+	must(t, s.Restore("image", d.index))
+	if got := pollAll(t, g); got != " a=1@2 b=2@3" {
+		t.Error("told of" + got)
+	}
+	g.Close()
+	must(t, s.Close())
+}
+
 // TestNobodyWatches: what is applied while nobody watches is not kept.
 func TestNobodyWatches(t *testing.T) {
 	d := newDriver(t)

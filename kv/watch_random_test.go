@@ -207,7 +207,7 @@ func (w *watchWorld) restart(f func()) {
 // reader is, each watch is told every event that it wants once and in order,
 // or that history which it still wanted is compacted.
 func TestWatchesSeeTheModel(t *testing.T) {
-	for seed := range uint64(16) {
+	for seed := range uint64(10) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			w := &watchWorld{world: newWorld(t, seed), groups: make([]*Watches, 3)}
@@ -215,7 +215,7 @@ func TestWatchesSeeTheModel(t *testing.T) {
 				w.of = append(w.of, map[int64]*watching{})
 			}
 			w.follow()
-			for range 500 {
+			for range 400 {
 				w.step()
 			}
 			w.settle()

@@ -16,7 +16,7 @@ func TestTenThousandWatches(t *testing.T) {
 	r := newRig(t)
 	const streams, each = 100, 100
 	c := pb.NewWatchClient(r.conn(t))
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	var ready, told sync.WaitGroup
 	ready.Add(streams)
@@ -64,14 +64,14 @@ func TestTenThousandWatches(t *testing.T) {
 // others, and has everything when somebody reads it again.
 func TestSlowWatch(t *testing.T) {
 	r := newRig(t)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	slow, fast := r.rawWatch(t, ctx), r.rawWatch(t, ctx)
 	slow.create(&pb.WatchCreateRequest{Key: []byte("k")})
 	fast.create(&pb.WatchCreateRequest{Key: []byte("k")})
-	const last = 400
+	const last = 180
 	kvs := pb.NewKVClient(r.conn(t))
-	value := make([]byte, 100<<10) // so that 64 KiB of window and what else buffers are soon full
+	value := make([]byte, 110<<10) // more in all than is kept in memory, and than the buffers on the way hold
 	for rev := int64(2); rev <= last; rev++ {
 		if _, err := kvs.Put(ctx, &pb.PutRequest{Key: []byte("k"), Value: value}); err != nil {
 			t.Fatal(err)
