@@ -17,6 +17,13 @@
 // [Store.ReadTxn] directly, from any goroutine; that it is linearizable is the
 // caller's business.
 //
+// # Users
+//
+// A command may say who sent it ([EncodeAs]). While authentication is enabled,
+// whether that user may do so is decided when it is applied; a read is asked
+// about by whoever serves it, with [Store.Auth]. Who a caller is, by password,
+// token or certificate, is not this package's business.
+//
 // # Invariants
 //
 //   - The revision starts at 1. Every command that changes something takes the

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"strings"
@@ -42,6 +43,9 @@ func (c Config) authentication() (etcdapi.Authentication, error) {
 func (s *Server) forRoot(serve http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/v1/") && r.Method != http.MethodGet && r.Method != http.MethodHead {
+			if state, ok := r.Context().Value(connKey{}).(*tls.ConnectionState); ok && r.TLS == nil {
+				r.TLS = state // the handshake was over before package http got the connection
+			}
 			if err := s.api.AdmitHTTP(r); err != nil {
 				refuse(w, r, err)
 				return

@@ -114,23 +114,37 @@ func (s *Server) readAs(ctx context.Context, may func(*kv.Auth, kv.Caller) error
 
 // AdmitHTTP says whether a request over plain HTTP may change the cluster:
 // anybody's may while authentication is not enabled, and then root's, by
-// name and password (Basic) or by a token. The errors are etcd's.
+// name and password (Basic), by a token, or by the client's certificate. The
+// errors are etcd's.
 func (s *Server) AdmitHTTP(r *http.Request) error {
 	auth := s.cfg.Store.Auth()
 	if !auth.Enabled() {
 		return nil
 	}
-	if name, password, ok := r.BasicAuth(); ok {
+	name, password, basic := r.BasicAuth()
+	token := r.Header.Get("Authorization")
+	if basic || token == "" {
+		// A browser sends passwords and certificates by itself, also for a page
+		// from elsewhere.
+		if new(http.CrossOriginProtection).Check(r) != nil {
+			return kv.ErrPermissionDenied
+		}
+	}
+	if basic {
 		if err := checkPassword(auth, name, password); err != nil {
 			return err
 		}
 		return auth.MayAdminister(kv.Caller{Name: name, Revision: auth.Revision()})
 	}
+	ctx := r.Context()
+	if r.TLS != nil {
+		ctx = peer.NewContext(ctx, &peer.Peer{AuthInfo: credentials.TLSInfo{State: *r.TLS}})
+	}
 	md := metadata.MD{}
-	if token := r.Header.Get("Authorization"); token != "" {
+	if token != "" {
 		md.Set(rpctypes.TokenFieldNameSwagger, token)
 	}
-	c, err := s.caller(metadata.NewIncomingContext(r.Context(), md))
+	c, err := s.caller(metadata.NewIncomingContext(ctx, md))
 	if err != nil {
 		return s.toGRPC(err)
 	}
