@@ -10,7 +10,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	recipes "go.etcd.io/etcd/client/v3/concurrency"
+	locks "go.etcd.io/etcd/client/v3/concurrency"
 	"go.uber.org/zap"
 
 	"github.com/musterhq/muster"
@@ -159,13 +159,13 @@ func TestConcurrency(t *testing.T) {
 	for i := range 3 {
 		c := x.client(x.servers[i])
 		group.Go(func() {
-			s, err := recipes.NewSession(c, recipes.WithTTL(10))
+			s, err := locks.NewSession(c, locks.WithTTL(10))
 			if err != nil {
 				t.Error(err)
 				return
 			}
 			defer s.Close()
-			m := recipes.NewMutex(s, "mutex/")
+			m := locks.NewMutex(s, "mutex/")
 			for range 5 {
 				if err := m.Lock(ctx); err != nil {
 					t.Error(err)
@@ -188,22 +188,22 @@ func TestConcurrency(t *testing.T) {
 	}
 
 	first, second := x.client(x.servers[0]), x.client(x.servers[1])
-	one, err := recipes.NewSession(first, recipes.WithTTL(2))
+	one, err := locks.NewSession(first, locks.WithTTL(2))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := recipes.NewElection(one, "election").Campaign(ctx, "one"); err != nil {
+	if err := locks.NewElection(one, "election").Campaign(ctx, "one"); err != nil {
 		t.Fatal(err)
 	}
-	two, err := recipes.NewSession(second, recipes.WithTTL(2))
+	two, err := locks.NewSession(second, locks.WithTTL(2))
 	if err != nil {
 		t.Fatal(err)
 	}
 	one.Orphan() // it dies: nobody keeps its lease alive any more
-	if err := recipes.NewElection(two, "election").Campaign(ctx, "two"); err != nil {
+	if err := locks.NewElection(two, "election").Campaign(ctx, "two"); err != nil {
 		t.Fatal(err)
 	}
-	if resp, err := recipes.NewElection(two, "election").Leader(ctx); err != nil || string(resp.Kvs[0].Value) != "two" {
+	if resp, err := locks.NewElection(two, "election").Leader(ctx); err != nil || string(resp.Kvs[0].Value) != "two" {
 		t.Errorf("elected: %v, %v", resp, err)
 	}
 	select {
