@@ -175,8 +175,10 @@ func (w *watchWorld) step() {
 		}
 	case n < 93:
 		w.settle()
-	case n < 96:
+	case n < 95:
 		must(w.t, w.s.Prepare())
+	case n < 96:
+		w.purge()
 	case n < 97:
 		w.restart(func() { must(w.t, w.s.Close()); w.open() })
 	case n < 98:
