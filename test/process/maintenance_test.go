@@ -93,8 +93,8 @@ func TestSnapshotUnderLoadThenRestore(t *testing.T) {
 	put(t, dial(t, all...), "after", "1")
 }
 
-// A member over its quota has puts refused everywhere, until the alarm is
-// cleared.
+// A member over its quota has puts refused everywhere, until space was given back
+// by deleting and compacting alone, and the alarm is cleared.
 func TestQuota(t *testing.T) {
 	ms := founders(t, 3)
 	for i, m := range ms {
@@ -115,14 +115,21 @@ func TestQuota(t *testing.T) {
 	if s, err := c.Status(context.Background(), ms[2].client); err != nil || s.DbSizeQuota != 200_000 || len(s.Errors) != 1 {
 		t.Errorf("status: %v, %v", s, err)
 	}
-	if _, err := c.Delete(context.Background(), "a"); err != nil {
-		t.Errorf("a delete: %v", err)
+	gone, err := c.Delete(context.Background(), "a")
+	if err != nil {
+		t.Fatalf("a delete: %v", err)
 	}
-	ms[2].term()
+	if _, err := c.Compact(context.Background(), gone.Header.Revision); err != nil {
+		t.Fatalf("a compaction: %v", err)
+	}
+	eventually(t, "the space is given back", func() bool {
+		s, err := c.Status(context.Background(), ms[2].client)
+		return err == nil && s.DbSizeInUse < 50_000
+	})
 	if _, err := c.AlarmDisarm(context.Background(), &clientv3.AlarmMember{}); err != nil {
 		t.Fatal(err)
 	}
-	put(t, c, "a", "1")
+	put(t, c, "a", value)
 }
 
 // A member whose store was changed by hand is found, named, and stops the writes
