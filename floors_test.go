@@ -55,6 +55,7 @@ var floors = []floor{
 	{2, "internal/snapshot", "cluster internal/wire"},
 	{2, "internal/transport", "cluster internal/wire"},
 	{2, "internal/etcdapi", "cluster event statemachine kv"},
+	{1, "internal/lockapi", ""},
 	{2, "internal/lessor", "cluster statemachine kv"},
 
 	{3, "discovery/spec", "discovery discovery/internal/look discovery/dns discovery/file discovery/multicast"},
@@ -70,7 +71,7 @@ var floors = []floor{
 
 	{6, ".", "cluster discovery event statemachine internal/wire internal/datadir internal/raftlog internal/snapshot internal/transport internal/formation internal/roster internal/member internal/host internal/recovery"},
 
-	{7, "server", ". cluster event statemachine internal/backup kv internal/etcdapi internal/lessor"},
+	{7, "server", ". cluster event statemachine internal/backup kv internal/etcdapi internal/lessor internal/lockapi"},
 	{7, "mustertest", ". cluster event statemachine internal/transport"},
 
 	{8, "cmd/muster", ". cluster discovery discovery/spec event server internal/loopback"},

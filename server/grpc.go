@@ -49,6 +49,7 @@ func (g GRPC) options() []grpc.ServerOption {
 func (s *Server) newGRPC(api *etcdapi.Server) *grpc.Server {
 	g := grpc.NewServer(slices.Concat(s.tally.rpc.options(), api.Options(), s.cfg.GRPC.options())...)
 	api.Register(g)
+	s.locks.Register(g)
 	s.health = health.NewServer()
 	s.health.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
 	healthpb.RegisterHealthServer(g, s.health)

@@ -19,6 +19,7 @@ import (
 	"github.com/musterhq/muster/event"
 	"github.com/musterhq/muster/internal/etcdapi"
 	"github.com/musterhq/muster/internal/lessor"
+	"github.com/musterhq/muster/internal/lockapi"
 	"github.com/musterhq/muster/kv"
 	"github.com/musterhq/muster/statemachine"
 )
@@ -68,7 +69,9 @@ type Server struct {
 	serving   context.Context // ends with the port
 	unserve   context.CancelFunc
 	http      *http.Server
-	gateway   *gateway     // nil: there is none
+	inner     *inner
+	locks     *lockapi.Server
+	gateway   http.Handler // nil: there is none
 	probing   *http.Server // on ListenMetrics
 	advertise string
 
@@ -165,9 +168,11 @@ func newServer(cfg Config, node member, store store, size func() (int64, int64),
 		MaxTxnOps: cfg.MaxTxnOps, MaxRequestBytes: cfg.MaxRequestBytes,
 	}))
 	s.api = api
+	s.inner = newInner()
+	s.locks = lockapi.New(s.inner.conn, api.OnBehalf)
 	s.grpc = s.newGRPC(api)
 	if !cfg.NoGateway {
-		s.gateway = newGateway()
+		s.gateway = newGateway(s.inner.conn)
 	}
 	metrics := s.metrics()
 	s.http = s.newHTTP(&access{cors: cfg.CORS, hosts: cfg.HostWhitelist, next: s.routes(metrics)})
@@ -190,9 +195,7 @@ func (s *Server) serve(ls ...net.Listener) {
 	s.group.Go(func() { s.ended("gRPC", s.grpc.Serve(s.port.http2)) })
 	s.group.Go(func() { s.ended("HTTP", s.http.Serve(s.port.http1)) })
 	s.group.Go(func() { s.tellHealth(s.serving) })
-	if s.gateway != nil {
-		s.group.Go(func() { s.ended("gateway", s.grpc.Serve(s.gateway.inner)) })
-	}
+	s.group.Go(func() { s.ended("inner", s.grpc.Serve(s.inner.listener)) })
 	s.leases.Start()
 	for _, l := range ls {
 		_, secure := l.(secured)
@@ -239,6 +242,7 @@ func (s *Server) drain(ctx context.Context) {
 	s.health.Shutdown()
 	finished := make(chan struct{})
 	s.api.EndStreams()
+	s.locks.Close()
 	go func() {
 		defer close(finished)
 		if err := s.http.Shutdown(ctx); err != nil {
@@ -258,9 +262,7 @@ func (s *Server) drain(ctx context.Context) {
 func (s *Server) closePort() {
 	s.once.Do(func() {
 		s.unserve()
-		if s.gateway != nil {
-			s.gateway.close()
-		}
+		s.inner.close()
 		_ = s.port.Close() // nothing is lost with a listener
 		s.grpc.Stop()
 		_ = s.http.Close()

@@ -2,6 +2,7 @@ package etcdapi
 
 import (
 	"context"
+	"crypto/subtle"
 	"net/http"
 	"strings"
 
@@ -41,6 +42,9 @@ func (s *Server) caller(ctx context.Context) (kv.Caller, error) {
 	}
 	if len(token) > 0 {
 		return s.callerByToken(ctx, strings.TrimPrefix(token[0], "Bearer "))
+	}
+	if name, ok := s.trusted(md); ok {
+		return kv.Caller{Name: name, Revision: auth.Revision()}, nil
 	}
 	// What the JSON gateway forwards comes with the certificate of this
 	// server, not of the client.
@@ -89,6 +93,39 @@ func commonName(ctx context.Context) string {
 		}
 	}
 	return ""
+}
+
+// onBehalfKey names the metadata by which this process vouches for the user of a
+// request that it sends to itself.
+const onBehalfKey = "muster-on-behalf-bin"
+
+// OnBehalf makes of the context of a request one for requests to this same
+// server, over whatever connection, that are made for the same caller. Who has a
+// token goes by it; for who is known by a certificate the server vouches, with a
+// secret of this process.
+func (s *Server) OnBehalf(ctx context.Context) context.Context {
+	md, _ := metadata.FromIncomingContext(ctx)
+	out := metadata.MD{}
+	for _, key := range []string{rpctypes.TokenFieldNameGRPC, rpctypes.TokenFieldNameSwagger, rpctypes.MetadataRequireLeaderKey} {
+		if v := md.Get(key); len(v) > 0 {
+			out.Set(key, v...)
+		}
+	}
+	if len(md.Get(rpctypes.TokenFieldNameGRPC)) == 0 && len(md.Get(rpctypes.TokenFieldNameSwagger)) == 0 {
+		if c, err := s.caller(ctx); err == nil && c.Name != "" {
+			out.Set(onBehalfKey, s.secret, c.Name)
+		}
+	}
+	return metadata.NewOutgoingContext(ctx, out)
+}
+
+// trusted is the user that this process vouches for.
+func (s *Server) trusted(md metadata.MD) (name string, ok bool) {
+	v := md.Get(onBehalfKey)
+	if len(v) != 2 || subtle.ConstantTimeCompare([]byte(v[0]), []byte(s.secret)) != 1 {
+		return "", false
+	}
+	return v[1], true
 }
 
 // readAs has read done if the caller may, and takes back what was read if users

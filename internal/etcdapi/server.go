@@ -3,6 +3,7 @@ package etcdapi
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"math"
 	"sync"
 	"time"
@@ -135,6 +136,7 @@ type Server struct {
 	faults    []fault
 	snapshots *rate.Limiter // of those that go to clients; nil: none
 
+	secret    string        // by which requests to itself are known, see OnBehalf
 	ending    chan struct{} // closed by EndStreams
 	endOnce   sync.Once
 	requiring requiring
@@ -160,7 +162,7 @@ func New(cfg Config) *Server {
 	cfg.MaxTxnOps = cmp.Or(cfg.MaxTxnOps, kv.MaxTxnOps)
 	return &Server{
 		cfg: cfg, faults: cfg.Faults.table(), snapshots: snapshotLimit(cfg.SnapshotBytesPerSecond),
-		ending: make(chan struct{}),
+		ending: make(chan struct{}), secret: rand.Text(),
 	}
 }
 
