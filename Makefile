@@ -86,6 +86,10 @@ explore: ## visit all states that a few forming nodes can come to, some 80 milli
 bench-test: ## build and test the benchmarks' own code
 	cd bench && $(GO) build ./... && $(GO) test ./...
 
+.PHONY: compat
+compat: ## hold muster to a real etcd: the tests of test/etcd
+	cd test/etcd && $(GO) vet ./... && $(GO) test -count 1 -p 1 ./...
+
 .PHONY: check
 check: ## everything that must hold: build, vet, race tests (with floors and docs), crash disk, simulator, explorer, mutants, lint, short fuzz
 	$(MAKE) --no-print-directory build

@@ -1,0 +1,68 @@
+package differential
+
+import (
+	"flag"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/musterhq/muster/test/etcd/internal/system"
+)
+
+var (
+	seeds   = flag.Int("seeds", 60, "how many programs are played in each area")
+	first   = flag.Uint64("first", 1, "seed of the first program")
+	against = flag.String("against", "muster", "what is held to etcd: muster or etcd")
+)
+
+func TestKV(t *testing.T)    { run(t, kvProgram) }
+func TestLease(t *testing.T) { run(t, leaseProgram) }
+
+// run plays the programs of an area. After one that fails the others are
+// played still, on fresh systems, up to a few.
+func run(t *testing.T, make func(*gen) program) {
+	kind := kindOf(t)
+	p := newPair(t, kind)
+	steps := 0
+	for seed := *first; seed < *first+uint64(*seeds); seed++ {
+		prog := make(newGen(seed))
+		steps += len(prog.steps)
+		d, err := p.play(prog)
+		if err != nil {
+			t.Fatalf("seed %d: %v\n%s", seed, err, list(prog.steps))
+		}
+		if d == nil {
+			continue
+		}
+		prog, d = shrink(prog, d, func(less program) *difference {
+			d, err := p.play(less)
+			if err != nil {
+				t.Fatalf("seed %d, while shrinking: %v\n%s", seed, err, list(less.steps))
+			}
+			return d
+		})
+		t.Errorf("seed %d: etcd and %s differ in the answer to the last of these steps:\n%s\n    etcd: %s\n  %s: %s",
+			seed, kind.Name, list(prog.steps), d.want, kind.Name, d.got)
+		p.renew()
+	}
+	t.Logf("%d programs, %d steps", *seeds, steps)
+}
+
+// kindOf is the kind of system that -against names.
+func kindOf(t *testing.T) system.Kind {
+	for _, k := range system.Kinds() {
+		if k.Name == *against {
+			return k
+		}
+	}
+	t.Fatalf("there is no system %q: choose etcd or muster", *against)
+	return system.Kind{}
+}
+
+func list(steps []Step) string {
+	var b strings.Builder
+	for _, s := range steps {
+		fmt.Fprintf(&b, "  %s\n", s)
+	}
+	return b.String()
+}

@@ -1,0 +1,56 @@
+package differential
+
+import (
+	"fmt"
+
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+)
+
+// incidental are fields of which two members of the same system would say
+// different things: they are not compared.
+var incidental = map[protoreflect.Name]bool{
+	"cluster_id": true, "member_id": true, "raft_term": true,
+}
+
+// normal is an answer without what is incidental, its revisions counted from
+// base.
+func (s *session) normal(step Step, a Answer) Answer {
+	if len(a.Messages) > 0 && step.Method == "KV/RangeStream" {
+		a.Messages = []proto.Message{joined(a.Messages)}
+	}
+	out := Answer{}
+	if a.Err != nil {
+		st := status.Convert(a.Err)
+		out.Err = fmt.Errorf("%s: %s", st.Code(), st.Message())
+	}
+	for _, m := range a.Messages {
+		m = shift(m, -s.base)
+		visit(m.ProtoReflect(), func(m protoreflect.Message, f protoreflect.FieldDescriptor) {
+			if incidental[f.Name()] {
+				m.Clear(f)
+			}
+		})
+		s.symbolic(m.ProtoReflect())
+		out.Messages = append(out.Messages, m)
+	}
+	return out
+}
+
+// joined is a RangeStream's response in one: how it is cut is each server's
+// own business.
+func joined(parts []proto.Message) proto.Message {
+	whole := &pb.RangeResponse{}
+	for _, p := range parts {
+		r := p.(*pb.RangeStreamResponse).GetRangeResponse()
+		whole.Kvs = append(whole.Kvs, r.GetKvs()...)
+		if r.GetHeader() != nil {
+			whole.Header = r.GetHeader()
+		}
+		whole.More, whole.Count = r.GetMore(), r.GetCount()
+	}
+	return &pb.RangeStreamResponse{RangeResponse: whole}
+}

@@ -1,0 +1,91 @@
+package differential
+
+import (
+	"slices"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// What a server draws is named in the order in which it came up: a program
+// says chosenLease-0 for the first lease whose ID the server chose, and the
+// member's own ID is selfID.
+const (
+	chosenLease = -1000
+	selfID      = 1
+)
+
+// learn takes from an answer what later steps refer to.
+func (s *session) learn(req proto.Message, answer []proto.Message) {
+	if len(answer) == 0 {
+		return
+	}
+	switch r := answer[0].(type) {
+	case *pb.AuthenticateResponse:
+		s.tokens[req.(*pb.AuthenticateRequest).Name] = r.Token
+	case *pb.LeaseGrantResponse:
+		if req.(*pb.LeaseGrantRequest).ID == 0 {
+			s.leases = append(s.leases, r.ID)
+		}
+	}
+}
+
+// isLease tells the fields that hold a lease's ID.
+func isLease(f protoreflect.FieldDescriptor) bool {
+	switch f.FullName() {
+	case "mvccpb.KeyValue.lease", "etcdserverpb.PutRequest.lease", "etcdserverpb.Compare.lease",
+		"etcdserverpb.LeaseGrantRequest.ID", "etcdserverpb.LeaseGrantResponse.ID",
+		"etcdserverpb.LeaseRevokeRequest.ID", "etcdserverpb.LeaseKeepAliveRequest.ID", "etcdserverpb.LeaseKeepAliveResponse.ID",
+		"etcdserverpb.LeaseTimeToLiveRequest.ID", "etcdserverpb.LeaseTimeToLiveResponse.ID", "etcdserverpb.LeaseStatus.ID":
+		return true
+	}
+	return false
+}
+
+// isMember tells the fields that hold a member's ID.
+func isMember(f protoreflect.FieldDescriptor) bool {
+	switch f.FullName() {
+	case "etcdserverpb.Member.ID", "etcdserverpb.StatusResponse.leader",
+		"etcdserverpb.MemberRemoveRequest.ID", "etcdserverpb.MemberUpdateRequest.ID", "etcdserverpb.MemberPromoteRequest.ID",
+		"etcdserverpb.MoveLeaderRequest.targetID", "etcdserverpb.AlarmRequest.memberID", "etcdserverpb.AlarmMember.memberID":
+		return true
+	}
+	return false
+}
+
+// actual is a request as the server gets it.
+func (s *session) actual(req proto.Message) proto.Message {
+	out := shift(req, s.base)
+	visit(out.ProtoReflect(), func(m protoreflect.Message, f protoreflect.FieldDescriptor) {
+		switch {
+		case isLease(f):
+			if i := chosenLease - m.Get(f).Int(); i >= 0 && i < int64(len(s.leases)) {
+				m.Set(f, protoreflect.ValueOfInt64(s.leases[i]))
+			}
+		case isMember(f):
+			if m.Get(f).Uint() == selfID {
+				m.Set(f, protoreflect.ValueOfUint64(s.self))
+			}
+		}
+	})
+	return out
+}
+
+// symbolic undoes actual in an answer.
+func (s *session) symbolic(m protoreflect.Message) {
+	visit(m, func(m protoreflect.Message, f protoreflect.FieldDescriptor) {
+		switch {
+		case isLease(f):
+			if i := slices.Index(s.leases, m.Get(f).Int()); i >= 0 {
+				m.Set(f, protoreflect.ValueOfInt64(chosenLease-int64(i)))
+			}
+		case isMember(f):
+			if m.Get(f).Uint() == s.self {
+				m.Set(f, protoreflect.ValueOfUint64(selfID))
+			}
+		case f.FullName() == "etcdserverpb.AuthenticateResponse.token":
+			m.Set(f, protoreflect.ValueOfString("token"))
+		}
+	})
+}
