@@ -17,6 +17,7 @@ var (
 
 func TestKV(t *testing.T)    { run(t, kvProgram) }
 func TestLease(t *testing.T) { run(t, leaseProgram) }
+func TestWatch(t *testing.T) { run(t, watchProgram) }
 
 // run plays the programs of an area. After one that fails the others are
 // played still, on fresh systems, up to a few.

@@ -1,6 +1,7 @@
 package differential
 
 import (
+	"fmt"
 	"math/rand/v2"
 )
 
@@ -8,6 +9,7 @@ import (
 type gen struct {
 	*rand.Rand
 	writes int64 // about how many revisions the program has made so far
+	many   bool  // there are many keys
 	lease  bool  // puts name leases
 }
 
@@ -26,8 +28,17 @@ func (g *gen) key() []byte {
 	if g.one(60) {
 		return nil
 	}
+	if g.many && g.one(2) {
+		return manyKey(g.IntN(manyKeys))
+	}
 	return []byte(keyNames[g.IntN(len(keyNames))])
 }
+
+// manyKeys is how many keys begin with k where there are many: more than a
+// sort treats alike, or a stream sends in one message.
+const manyKeys = 40
+
+func manyKey(i int) []byte { return fmt.Appendf(nil, "k%02d", i) }
 
 // end is of a range: none, a key's, everything from the key on, or a prefix's.
 func (g *gen) end(key []byte) []byte {

@@ -7,10 +7,24 @@ import (
 // kvProgram is made of requests of etcd's KV service.
 func kvProgram(g *gen) program {
 	var steps []Step
+	if g.many = g.one(4); g.many {
+		steps = append(steps, g.putMany())
+	}
 	for range 10 + g.IntN(60) {
 		steps = append(steps, g.kvStep())
 	}
 	return program{steps: steps}
+}
+
+// putMany puts them in one transaction, most with a value that others have.
+func (g *gen) putMany() Step {
+	g.writes++
+	t := &pb.TxnRequest{}
+	for _, i := range g.Perm(manyKeys) {
+		put := &pb.PutRequest{Key: manyKey(i), Value: g.value()}
+		t.Success = append(t.Success, &pb.RequestOp{Request: &pb.RequestOp_RequestPut{RequestPut: put}})
+	}
+	return Step{Method: "KV/Txn", Req: t}
 }
 
 func (g *gen) kvStep() Step {

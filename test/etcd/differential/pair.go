@@ -83,7 +83,7 @@ func (p *pair) play(prog program) (*difference, error) {
 	}
 	steps, origin = append(steps, Step{Method: syncMethod}), append(origin, len(prog.steps)-1)
 	for i, step := range steps {
-		want, got := sessions[0].play(step), sessions[1].play(step)
+		want, got := playBoth(sessions, step)
 		if err := p.members[0].Alive(); err != nil {
 			return nil, fmt.Errorf("%s: %w", step, err)
 		}
@@ -92,4 +92,14 @@ func (p *pair) play(prog program) (*difference, error) {
 		}
 	}
 	return nil, nil
+}
+
+// playBoth returns the answers of both to one step.
+func playBoth(s [2]*session, step Step) (want, got Answer) {
+	if step.Method != syncMethod {
+		return s[0].play(step), s[1].play(step)
+	}
+	want, amounts := s[0].syncReference()
+	got = s[1].sync(amounts)
+	return s[0].normal(step, want), s[1].normal(step, got)
 }

@@ -54,11 +54,9 @@ func (s *session) header() (*pb.ResponseHeader, error) {
 	return resp.GetHeader(), err
 }
 
-// play carries out a step and returns the answer as it is compared.
+// play carries out a step, other than a sync, and returns the answer as it is
+// compared.
 func (s *session) play(step Step) Answer {
-	if step.Method == syncMethod {
-		return s.normal(step, s.sync())
-	}
 	if step.Method == closeMethod {
 		s.closeStream(step.Stream)
 		return Answer{}

@@ -12,22 +12,20 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
+// maxStreams bounds the numbers of a program's streams.
+const maxStreams = 3
+
 // watchStream is one Watch stream. What arrives is kept until a sync asks.
 type watchStream struct {
 	stream   pb.Watch_WatchClient
 	cancel   context.CancelFunc
 	arrived  chan *pb.WatchResponse
 	ended    error // why nothing more arrives; valid once arrived is closed
+	over     bool  // arrived is closed
+	told     bool  // that it is over
+	behind   bool  // a watch was made since the last sync that starts in the past
 	received []*pb.WatchResponse
-	over     bool // its end was told
 }
-
-// maxStreams bounds the numbers of a program's streams.
-const maxStreams = 3
-
-// progressPause is between two requests for progress: a server ignores one as
-// long as a watch of the stream is behind.
-const progressPause = 20 * time.Millisecond
 
 // watch sends one request on a stream, which it opens if need be.
 func (s *session) watch(step Step) Answer {
@@ -42,10 +40,24 @@ func (s *session) watch(step Step) Answer {
 		w = &watchStream{stream: stream, cancel: cancel, arrived: make(chan *pb.WatchResponse, 1024)}
 		s.watches[step.Stream] = w
 		go w.receive()
+		if err := w.make(markID, 0); err != nil {
+			return Answer{Err: err}
+		}
 	}
-	_ = w.stream.Send(step.Req.(*pb.WatchRequest)) // a stream that ended tells so at the next sync
+	r := step.Req.(*pb.WatchRequest)
+	w.behind = w.behind || r.GetCreateRequest().GetStartRevision() != 0
+	w.send(r)
+	// A server takes the requests of a stream in their order: once it has made
+	// another watch, the request has had its effect.
+	if err := w.make(doneID, 0); err != nil && !w.over {
+		return Answer{Err: err}
+	}
+	w.send(cancelMark(doneID))
 	return Answer{}
 }
+
+// send leaves the error to receive, which gets it too.
+func (w *watchStream) send(r *pb.WatchRequest) { _ = w.stream.Send(r) }
 
 func (w *watchStream) receive() {
 	for {
@@ -68,89 +80,81 @@ func (s *session) closeStream(i int) {
 	}
 }
 
-// sync waits until each stream has told all changes that there are, and
-// returns what arrived since the last one, stream by stream.
-func (s *session) sync() Answer {
-	if len(s.watches) == 0 {
-		return Answer{}
-	}
-	h, err := s.header()
-	if err != nil {
-		return Answer{Err: err}
-	}
-	var a Answer
-	for i := range maxStreams {
-		w := s.watches[i]
-		if w == nil || w.over {
-			continue
-		}
-		if err := w.catchUp(h.Revision); err != nil {
-			if !w.over {
-				return Answer{Err: fmt.Errorf("stream %d: %w", i, err)}
+// until receives until enough says so, the stream ends, or time is up, which
+// is the error.
+func (w *watchStream) until(limit time.Duration, enough func() bool) error {
+	end := time.After(limit)
+	for !w.over && !enough() {
+		select {
+		case r, ok := <-w.arrived:
+			if !ok {
+				w.over = true
+				break
 			}
-			a.Err = err
+			w.received = append(w.received, r)
+		case <-end:
+			return errors.New("the watch stream is silent")
 		}
-		a.Messages = append(a.Messages, s.settled(w)...)
 	}
-	return a
+	return nil
 }
 
-// catchUp receives until the server has said that the stream is at rev.
-func (w *watchStream) catchUp(rev int64) error {
-	end := time.After(callTimeout)
-	for {
-		_ = w.stream.Send(progressRequest) // its end shows below
-		pause := time.After(progressPause)
-	receive:
-		for {
-			select {
-			case r, ok := <-w.arrived:
-				if !ok {
-					w.over = true
-					return w.ended
-				}
-				if !isManualProgress(r) {
-					w.received = append(w.received, r)
-				} else if r.Header.Revision >= rev {
-					return nil
-				}
-			case <-pause:
-				break receive
-			case <-end:
-				return errors.New("no answer to requests for progress")
-			}
+// amount is how much arrived: changes, and responses without any.
+func (w *watchStream) amount() int {
+	n := 0
+	for _, r := range w.received {
+		if events := withoutMarks(r); events != nil {
+			n += max(1, len(events.Events))
 		}
 	}
-}
-
-var progressRequest = &pb.WatchRequest{RequestUnion: &pb.WatchRequest_ProgressRequest{ProgressRequest: &pb.WatchProgressRequest{}}}
-
-// isManualProgress tells the answer to a progress request: it is for no watch.
-func isManualProgress(r *pb.WatchResponse) bool {
-	return r.WatchId == -1 && !r.Created && !r.Canceled && len(r.Events) == 0
+	return n
 }
 
 // settled takes what w received, sorted by watch, for there is no order between
-// the watches of a stream. Where steps are not followed by a sync each, it is
-// also chance how many changes one response tells of, and what the header
-// calls the current revision: then changes that follow each other are joined.
+// the watches of a stream. What a watch that is being made tells of the past,
+// and all if steps are not followed by a sync each, it is chance how it is put
+// into responses, and which revision their headers call the current one: such
+// responses are joined, and lose their header's revision.
 func (s *session) settled(w *watchStream) []proto.Message {
-	in := w.received
+	var in []*pb.WatchResponse
+	for _, r := range w.received {
+		if r = withoutMarks(r); r != nil {
+			in = append(in, r)
+		}
+	}
 	w.received = nil
 	slices.SortStableFunc(in, func(a, b *pb.WatchResponse) int { return cmp.Compare(a.WatchId, b.WatchId) })
 	var out []proto.Message
 	var last *pb.WatchResponse
+	made := map[int64]bool{}
 	for _, r := range in {
-		if !s.exact {
+		made[r.WatchId] = made[r.WatchId] || r.Created
+		if !s.exact || made[r.WatchId] && len(r.Events) > 0 {
 			if last != nil && last.WatchId == r.WatchId && len(r.Events) > 0 && len(last.Events) > 0 {
 				last.Events = append(last.Events, r.Events...)
 				continue
 			}
-			r = proto.CloneOf(r)
 			r.Header.Revision, r.Fragment = 0, false
 		}
 		last = r
 		out = append(out, r)
 	}
 	return out
+}
+
+// answer is all that the streams have told since it was asked for last.
+func (s *session) answer() Answer {
+	var a Answer
+	for i := range maxStreams {
+		w := s.watches[i]
+		if w == nil {
+			continue
+		}
+		a.Messages = append(a.Messages, s.settled(w)...)
+		if w.over && !w.told {
+			w.told = true
+			a.Err = fmt.Errorf("stream %d: %w", i, w.ended)
+		}
+	}
+	return a
 }
