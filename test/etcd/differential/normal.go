@@ -1,7 +1,9 @@
 package differential
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -39,8 +41,8 @@ func (s *session) normal(step Step, a Answer) Answer {
 			}
 		})
 		s.symbolic(m.ProtoReflect())
-		if r, ok := m.(*pb.LeaseTimeToLiveResponse); ok && r.TTL > 0 && r.GrantedTTL-r.TTL < passed {
-			r.TTL = r.GrantedTTL
+		if r, ok := m.(*pb.LeaseTimeToLiveResponse); ok {
+			normalLease(r)
 		}
 		out.Messages = append(out.Messages, m)
 	}
@@ -60,4 +62,13 @@ func joined(parts []proto.Message) proto.Message {
 		whole.More, whole.Count = r.GetMore(), r.GetCount()
 	}
 	return &pb.RangeStreamResponse{RangeResponse: whole}
+}
+
+// normalLease forgets that time passed, and the order of the keys, which is
+// none: etcd keeps them in a map.
+func normalLease(r *pb.LeaseTimeToLiveResponse) {
+	if r.TTL > 0 && r.GrantedTTL-r.TTL < passed {
+		r.TTL = r.GrantedTTL
+	}
+	slices.SortFunc(r.Keys, bytes.Compare)
 }
