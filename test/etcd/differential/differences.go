@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/protobuf/proto"
 )
 
 // Difference is something in which muster's answers differ from etcd's on
@@ -21,6 +22,27 @@ var Differences = []Difference{
 	{
 		Name:   "Delete from a key on, and put what was there",
 		Reason: "A Txn that deletes everything from a key on (range_end \"\\0\") and puts a key of that span with ignore_value or ignore_lease stops etcd 3.7 with a panic, and again at each start; muster answers \"key not found\", and nothing of it happens. The tests don't send it to etcd.",
+	},
+	{
+		Name:   "Unknown alarm actions",
+		Reason: "A Maintenance.Alarm request whose action is none of the three that there are stops etcd 3.7 with a panic; muster refuses it. The tests don't send it to etcd.",
+	},
+	{
+		Name:   "Hashes",
+		Reason: "Maintenance.HashKV and Hash are equal on all members of a muster cluster that hold the same, as in etcd, but they are not the numbers that etcd would give: the layout on disk is another.",
+		Is: func(_ Step, etcd, muster Answer) bool {
+			if len(etcd.Messages) != 1 || len(muster.Messages) != 1 {
+				return false
+			}
+			want, ok1 := etcd.Messages[0].(*pb.HashKVResponse)
+			got, ok2 := muster.Messages[0].(*pb.HashKVResponse)
+			if !ok1 || !ok2 {
+				return false
+			}
+			want, got = proto.CloneOf(want), proto.CloneOf(got)
+			want.Hash, got.Hash = set(want.Hash), set(got.Hash)
+			return proto.Equal(want, got)
+		},
 	},
 	{
 		Name:   "RangeStream with any options",

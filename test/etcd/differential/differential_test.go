@@ -18,6 +18,10 @@ var (
 func TestKV(t *testing.T)    { run(t, kvProgram) }
 func TestLease(t *testing.T) { run(t, leaseProgram) }
 func TestWatch(t *testing.T) { run(t, watchProgram) }
+func TestAuth(t *testing.T)  { run(t, authProgram) }
+
+// TestCluster also asks the Maintenance service.
+func TestCluster(t *testing.T) { run(t, clusterProgram) }
 
 // run plays the programs of an area. After one that fails the others are
 // played still, on fresh systems, up to a few.

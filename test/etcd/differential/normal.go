@@ -3,6 +3,7 @@ package differential
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"slices"
 
 	"google.golang.org/grpc/status"
@@ -41,8 +42,15 @@ func (s *session) normal(step Step, a Answer) Answer {
 			}
 		})
 		s.symbolic(m.ProtoReflect())
-		if r, ok := m.(*pb.LeaseTimeToLiveResponse); ok {
+		switch r := m.(type) {
+		case *pb.LeaseTimeToLiveResponse:
 			normalLease(r)
+		case *pb.StatusResponse:
+			normalStatus(r)
+		case *pb.HashResponse:
+			r.Hash = set(r.Hash) // of the file, in etcd
+		case *pb.MemberListResponse:
+			normalMembers(r.Members)
 		}
 		out.Messages = append(out.Messages, m)
 	}
@@ -71,4 +79,30 @@ func normalLease(r *pb.LeaseTimeToLiveResponse) {
 		r.TTL = r.GrantedTTL
 	}
 	slices.SortFunc(r.Keys, bytes.Compare)
+}
+
+var alarmOf = regexp.MustCompile(`memberID:\d+ +`)
+
+// normalStatus keeps of sizes and indexes that there are some. The errors hold
+// the member's ID as text.
+func normalStatus(r *pb.StatusResponse) {
+	for i, e := range r.Errors {
+		r.Errors[i] = alarmOf.ReplaceAllString(e, "memberID:1 ")
+	}
+	r.DbSize, r.DbSizeInUse = set(r.DbSize), set(r.DbSizeInUse)
+	r.RaftIndex, r.RaftAppliedIndex, r.RaftTerm = set(r.RaftIndex), set(r.RaftAppliedIndex), set(r.RaftTerm)
+}
+
+func set[N int64 | uint64 | uint32](n N) N { return min(max(n, 0), 1) }
+
+var port = regexp.MustCompile(`:[0-9]{5}$`)
+
+func normalMembers(ms []*pb.Member) {
+	for _, m := range ms {
+		for _, urls := range [][]string{m.PeerURLs, m.ClientURLs} {
+			for i, u := range urls {
+				urls[i] = port.ReplaceAllString(u, ":port")
+			}
+		}
+	}
 }

@@ -102,7 +102,7 @@ func (m *Member) Start() error {
 	defer func() { _ = log.Close() }() // the child has its own copy
 	cmd := exec.Command(m.binary, m.kind.args(m, m.all)...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Env = cleanEnv(os.Environ())
+	cmd.Env = append(cleanEnv(os.Environ()), "MUSTER_BCRYPT_COST=4") // as etcd's flag
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		return err

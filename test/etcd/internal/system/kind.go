@@ -45,6 +45,7 @@ func etcdArgs(self *Member, all []*Member) []string {
 		"--initial-cluster=" + strings.Join(cluster, ","),
 		"--initial-cluster-state=new",
 		"--unsafe-no-fsync",
+		"--bcrypt-cost=4",
 		"--log-level=error",
 	}
 }
