@@ -1,0 +1,14 @@
+// Package kubernetes runs the tests of Kubernetes' own storage layer, package
+// k8s.io/apiserver/pkg/storage/etcd3, against muster.
+//
+// They are its tests, unchanged, all of them: lists and pages at one
+// revision, consistent lists, conditional writes, leases for objects that
+// expire, compaction, watches with bookmarks and progress notifications, watch
+// lists, lists that are streamed. They start their etcd in one file, which is
+// replaced by one that starts a muster instead.
+//
+// It is a module of its own for its dependencies' sake.
+package kubernetes
+
+// What is tested is a dependency, for the go command to find it.
+import _ "k8s.io/apiserver/pkg/storage/etcd3"
