@@ -23,7 +23,7 @@ const elsewhere = "^(TestPrepareKey|TestCompactorAndLeaseManagerMetrics)$"
 
 // TestStorage runs the tests of Kubernetes' storage layer.
 func TestStorage(t *testing.T) {
-	args := []string{"test", "-count=1", "-timeout=20m", "-skip=" + elsewhere, "-run=" + *only}
+	args := []string{"test", "-trimpath", "-count=1", "-timeout=20m", "-skip=" + elsewhere, "-run=" + *only}
 	if *against == "muster" {
 		args = append(args, "-modfile="+patched(t))
 	}
