@@ -90,6 +90,10 @@ bench-test: ## build and test the benchmarks' own code
 compat: ## hold muster to a real etcd: the tests of test/etcd
 	cd test/etcd && $(GO) vet ./... && $(GO) test -count 1 -p 1 ./...
 
+.PHONY: compat-kubernetes
+compat-kubernetes: ## the tests of Kubernetes' storage layer on muster (some minutes to compile, once)
+	cd test/etcd/kubernetes && $(GO) vet . && $(GO) test -count 1 -timeout 30m .
+
 .PHONY: check
 check: ## everything that must hold: build, vet, race tests (with floors and docs), crash disk, simulator, explorer, mutants, lint, short fuzz
 	$(MAKE) --no-print-directory build

@@ -4,4 +4,10 @@
 //
 //   - differential: the same seeded random requests to an etcd and to a
 //     muster, every answer compared.
+//   - clients: the packages beside etcd's client, and its recipes.
+//   - ctl: etcdctl's commands, and what they print.
+//   - robustness: histories with killed members, judged by the validators of
+//     etcd's own robustness tests.
+//
+// The tests of Kubernetes' storage layer are in kubernetes, a module again.
 package etcd
