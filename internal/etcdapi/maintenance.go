@@ -81,7 +81,7 @@ func (s *maintenanceService) listAlarms(ctx context.Context, kind pb.AlarmType) 
 // Defragment implements etcd's Maintenance.Defragment. There is nothing to do:
 // what was deleted and compacted is given back in the background.
 func (s *maintenanceService) Defragment(context.Context, *pb.DefragmentRequest) (*pb.DefragmentResponse, error) {
-	return &pb.DefragmentResponse{Header: s.header()}, nil
+	return &pb.DefragmentResponse{}, nil // without a header, as etcd's
 }
 
 // Hash implements etcd's Maintenance.Hash: all that is replicated.

@@ -80,6 +80,9 @@ func (s *clusterService) MemberRemove(ctx context.Context, r *pb.MemberRemoveReq
 func (s *clusterService) MemberUpdate(ctx context.Context, r *pb.MemberUpdateRequest) (*pb.MemberUpdateResponse, error) {
 	urls, err := peerURLs(r.PeerURLs)
 	if err != nil {
+		if _, known := s.cfg.Proposer.Status().Known(cluster.NodeID(r.ID)); !known {
+			return nil, rpctypes.ErrGRPCMemberNotFound // etcd looks for the member first
+		}
 		return nil, err
 	}
 	ctx, cancel := s.bound(ctx)

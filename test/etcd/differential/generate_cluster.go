@@ -38,7 +38,7 @@ func (g *gen) maintenanceStep() Step {
 	return pick(g,
 		Step{Method: "Maintenance/Alarm", Req: g.alarm()},
 		Step{Method: "Maintenance/Alarm", Req: g.alarm()},
-		Step{Method: "Maintenance/HashKV", Req: &pb.HashKVRequest{Revision: g.sometimes(2)}},
+		Step{Method: "Maintenance/HashKV", Req: &pb.HashKVRequest{Revision: max(0, g.sometimes(2))}},
 		Step{Method: "Maintenance/Hash", Req: &pb.HashRequest{}},
 		Step{Method: "Maintenance/Status", Req: &pb.StatusRequest{}},
 		Step{Method: "Maintenance/Defragment", Req: &pb.DefragmentRequest{}},
