@@ -68,7 +68,6 @@ var script = []string{
 	"~snapshot save {dir}/snapshot",
 	"move-leader 123",
 	"move-leader {member}",
-	"downgrade validate 3.6.0",
 	"downgrade validate 3.5.0",
 	"downgrade validate nonsense",
 	"downgrade cancel",
