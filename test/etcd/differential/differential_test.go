@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	seeds   = flag.Int("seeds", 60, "how many programs are played in each area")
+	seeds   = flag.Int("seeds", 40, "how many programs are played in each area")
 	first   = flag.Uint64("first", 1, "seed of the first program")
 	against = flag.String("against", "muster", "what is held to etcd: muster or etcd")
 )
