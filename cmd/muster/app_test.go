@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -319,16 +318,5 @@ func TestFailedWritesAreToldApart(t *testing.T) {
 		if code, _, stderr := runMuster(nil, "get", "k", "--endpoint", e); code != exitFailed || strings.Contains(stderr, "muster: muster:") {
 			t.Errorf("%v: get: exit %d, %q", tt.err, code, stderr)
 		}
-	}
-}
-
-// The command must not carry etcd's client along.
-func TestEtcdsClientIsNoPartOfTheProgram(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", ".").Output()
-	if err != nil {
-		t.Skipf("go list: %v", err)
-	}
-	if strings.Contains(string(out), "go.etcd.io/etcd/client/v3") {
-		t.Error("cmd/muster depends on go.etcd.io/etcd/client/v3")
 	}
 }
