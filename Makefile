@@ -108,7 +108,7 @@ check: ## everything that must hold: build, vet, race tests (with floors and doc
 	$(MAKE) --no-print-directory explore
 
 .PHONY: bench-etcd
-bench-etcd: ## compare the server with etcd (BENCH='-rounds 5 …'; -h tells more)
+bench-etcd: ## compare the server with etcd (BENCH='-only reads,watch …'; -h tells more)
 	cd bench && $(GO) run ./etcd $(BENCH)
 
 .PHONY: bench-lib

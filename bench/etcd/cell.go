@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"time"
 
@@ -17,13 +16,15 @@ import (
 
 const (
 	startTimeout = 30 * time.Second // until all members know one leader and take a put
-	putTimeout   = 5 * time.Second
+	opTimeout    = 5 * time.Second
+	readyTimeout = 60 * time.Second // until a load has what it needs
 	retryPause   = 50 * time.Millisecond
 )
 
-// cell measures one window: fresh servers, fresh connections.
-func (s settings) cell(ctx context.Context, dir string, sample *measure.Sample) (err error) {
-	sys, err := systemOf(sample.System)
+// withServers starts a system's members on empty directories, and has f work
+// with them.
+func (s settings) withServers(ctx context.Context, dir, system string, f func(*servers, []*clientv3.Client) error) (err error) {
+	sys, err := systemOf(system)
 	if err != nil {
 		return err
 	}
@@ -37,12 +38,16 @@ func (s settings) cell(ctx context.Context, dir string, sample *measure.Sample) 
 		return err
 	}
 	defer func() { err = errors.Join(err, srv.kill()) }()
-
 	probes, err := dial(srv.members)
 	defer closeAll(probes)
 	if err != nil {
 		return err
 	}
+	return f(srv, probes)
+}
+
+// window measures one load: fresh connections. probes has one client per member.
+func (s settings) window(ctx context.Context, srv *servers, probes []*clientv3.Client, l load, sample *measure.Sample) error {
 	before, err := waitForLeader(ctx, srv, probes)
 	if err != nil {
 		return err
@@ -52,9 +57,22 @@ func (s settings) cell(ctx context.Context, dir string, sample *measure.Sample) 
 	if err != nil {
 		return err
 	}
+	ready, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	j, err := l.start(ready, &rig{settings: s, conns: conns, value: randomValue(s.valueBytes)}, sample.Clients)
+	if err != nil {
+		return fmt.Errorf("get ready: %w", err)
+	}
+	if j.stop != nil {
+		defer j.stop()
+	}
+	workers := sample.Clients
+	if j.workers > 0 {
+		workers = j.workers
+	}
 	sample.Window, err = measure.Run(ctx, measure.Plan{
-		Workers: sample.Clients, WarmUp: s.warmUp, Duration: s.duration, Timeout: putTimeout,
-	}, s.puts(conns), srv.usage)
+		Workers: workers, WarmUp: s.warmUp, Duration: s.duration, Timeout: opTimeout, Before: j.before,
+	}, j.do, srv.usage)
 	if err != nil {
 		return err
 	}
@@ -78,21 +96,6 @@ func (s settings) spread(all []member, leader int, sample *measure.Sample) []mem
 		to[i] = all[i%len(all)]
 	}
 	return to
-}
-
-// puts writes one random value under random keys. A worker takes the
-// connections in turn, so that each member gets the same share of each worker.
-func (s settings) puts(conns []*clientv3.Client) measure.Do {
-	value := make([]byte, s.valueBytes)
-	for i := range value {
-		value[i] = byte(rand.Uint32()) // can't be compressed, so no system gains by trying
-	}
-	text := string(value)
-	return func(ctx context.Context, worker, n int) error {
-		key := fmt.Sprintf("bench/%016x", rand.IntN(s.keys))
-		_, err := conns[(worker+n)%len(conns)].Put(ctx, key, text)
-		return err
-	}
 }
 
 func dial(to []member) ([]*clientv3.Client, error) {

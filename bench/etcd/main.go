@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -30,6 +31,7 @@ func main() {
 }
 
 type settings struct {
+	suites           []suite
 	systems          []string
 	targets          []string
 	clients          []int
@@ -51,10 +53,11 @@ const (
 
 func parse(args []string) (settings, error) {
 	var s settings
-	var names, targets, clients, etcd, muster string
+	var only, names, targets, clients, etcd, muster string
 	f := flag.NewFlagSet("bench-etcd", flag.ContinueOnError)
+	f.StringVar(&only, "only", "puts,reads,txn,watch,lease", "which `suites`")
 	f.StringVar(&names, "systems", "etcd,muster", "which `systems`, in the order of the table")
-	f.StringVar(&targets, "to", toLeader+","+toAll, "whom the clients ask: leader, all")
+	f.StringVar(&targets, "to", toLeader+","+toAll, "whom the clients ask: leader (puts only), all")
 	f.StringVar(&clients, "clients", "1,100,1000", "`numbers` of concurrent clients")
 	f.IntVar(&s.conns, "conns", 12, "connections that the clients share, at most one per client and target member")
 	f.IntVar(&s.rounds, "rounds", 3, "how often each cell is measured; the table shows medians")
@@ -62,12 +65,16 @@ func parse(args []string) (settings, error) {
 	f.IntVar(&s.keys, "keys", 1_000_000, "how many different keys are drawn from")
 	f.DurationVar(&s.warmUp, "warmup", 2*time.Second, "load before each measured window")
 	f.DurationVar(&s.duration, "duration", 5*time.Second, "length of a measured window")
-	f.DurationVar(&s.limit, "timeout", 15*time.Minute, "end of the whole run, whatever is left to do")
+	f.DurationVar(&s.limit, "timeout", time.Hour, "end of the whole run, whatever is left to do")
 	f.StringVar(&s.dataDir, "data-dir", "", "`directory` on the disk to measure, for temporary files (default: the system's)")
 	f.StringVar(&etcd, "etcd", "", "`program` to run as etcd (default: built from the pinned module)")
 	f.StringVar(&muster, "muster", "", "`program` to run as muster (default: built from this tree)")
 	f.BoolVar(&s.json, "json", false, "print every sample as JSON instead of the table")
 	if err := f.Parse(args); err != nil {
+		return s, err
+	}
+	var err error
+	if s.suites, err = suitesOf(only); err != nil {
 		return s, err
 	}
 	s.systems, s.targets = strings.Split(names, ","), strings.Split(targets, ",")
@@ -115,46 +122,41 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	report := &measure.Report{About: about, Unit: "puts", Systems: s.systems, Subject: "muster"}
-	cells := s.rounds * len(s.clients) * len(s.targets) * len(s.systems)
-	fmt.Fprintf(os.Stderr, "%d cells, about %v; ends after %v at the latest\n", cells,
-		(time.Duration(cells) * (s.warmUp + s.duration + 4*time.Second)).Round(time.Second), s.limit)
-	s.measure(ctx, dir, report)
-	if s.json {
-		return report.WriteJSON(os.Stdout)
+	var points [][]point
+	var length time.Duration
+	for _, u := range s.suites {
+		ps := s.points(u, about)
+		points, length = append(points, ps), length+s.estimate(u.fresh, ps)
 	}
-	return report.WriteTable(os.Stdout)
+	fmt.Fprintf(os.Stderr, "about %v; ends after %v at the latest\n", length.Round(time.Second), s.limit)
+	for i, u := range s.suites {
+		s.measure(ctx, dir, u.fresh, points[i])
+	}
+	return s.write(about, reportsOf(points))
 }
 
-// measure fills the report, round by round. Every other round goes through the
-// systems backwards, so that a machine that slowly warms up or fills its disk
-// favours nobody.
-func (s settings) measure(ctx context.Context, dir string, report *measure.Report) {
-	for round := range s.rounds {
-		for _, target := range s.targets {
-			for _, n := range s.clients {
-				for i := range s.systems {
-					if round%2 == 1 {
-						i = len(s.systems) - 1 - i
-					}
-					s.measureOne(ctx, dir, report, measure.Sample{System: s.systems[i], Clients: n, Target: target, Round: round + 1})
-				}
-			}
+// reportsOf lists each report once, in order.
+func reportsOf(points [][]point) []*measure.Report {
+	var all []*measure.Report
+	for _, p := range slices.Concat(points...) {
+		if !slices.Contains(all, p.report) {
+			all = append(all, p.report)
 		}
 	}
+	return all
 }
 
-func (s settings) measureOne(ctx context.Context, dir string, report *measure.Report, sample measure.Sample) {
-	what := fmt.Sprintf("round %d, %s, %d clients to %s", sample.Round, sample.System, sample.Clients, sample.Target)
-	err := ctx.Err()
-	if err == nil {
-		err = s.cell(ctx, dir, &sample)
+func (s settings) write(about measure.About, reports []*measure.Report) error {
+	if s.json {
+		e := json.NewEncoder(os.Stdout)
+		e.SetIndent("", "  ")
+		return e.Encode(reports)
 	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", what, err)
-		report.Failed = append(report.Failed, fmt.Sprintf("%s: %v", what, err))
-		return
+	fmt.Printf("%s\n\n", about)
+	for _, r := range reports {
+		if err := r.WriteRows(os.Stdout); err != nil {
+			return err
+		}
 	}
-	fmt.Fprintf(os.Stderr, "%s: %.0f/s, p50 %.2f ms, %d errors\n", what, sample.PerSecond, sample.P50, sample.Errors)
-	report.Samples = append(report.Samples, sample)
+	return nil
 }

@@ -14,6 +14,7 @@ type Plan struct {
 	WarmUp   time.Duration // load that isn't counted, before Duration
 	Duration time.Duration // the measured window
 	Timeout  time.Duration // of one operation
+	Before   Do            // carried out before each operation and not timed; nil: nothing is
 }
 
 // Usage is what the processes that serve the load have used so far.
@@ -38,7 +39,7 @@ func Run(ctx context.Context, p Plan, do Do, usage func() (Usage, error)) (Windo
 	for i := range workers {
 		w := &workers[i]
 		w.took = make([]time.Duration, 0, 1024)
-		wg.Go(func() { w.loop(ctx, stop, &counting, p.Timeout, i, do) })
+		wg.Go(func() { w.loop(ctx, stop, &counting, p, i, do) })
 	}
 	window, err := observe(ctx, p, &counting, usage)
 	close(stop)
@@ -107,16 +108,22 @@ type worker struct {
 // away from the system that is to recover.
 const errorPause = 10 * time.Millisecond
 
-func (w *worker) loop(ctx context.Context, stop <-chan struct{}, counting *atomic.Bool, timeout time.Duration, id int, do Do) {
+func (w *worker) loop(ctx context.Context, stop <-chan struct{}, counting *atomic.Bool, p Plan, id int, do Do) {
 	for n := 0; ; n++ {
 		select {
 		case <-stop:
 			return
 		default:
 		}
+		opCtx, cancel := context.WithTimeout(ctx, p.Timeout)
+		var err error
+		if p.Before != nil {
+			err = p.Before(opCtx, id, n)
+		}
 		begin := time.Now()
-		opCtx, cancel := context.WithTimeout(ctx, timeout)
-		err := do(opCtx, id, n)
+		if err == nil {
+			err = do(opCtx, id, n)
+		}
 		cancel()
 		if counting.Load() {
 			w.note(time.Since(begin), err)

@@ -119,3 +119,19 @@ func TestMedianKeepsItsArgument(t *testing.T) {
 		t.Errorf("median of %v", vs)
 	}
 }
+
+func TestWhatGoesBeforeIsNotTimed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sleep := func(d time.Duration) Do {
+			return func(context.Context, int, int) error { time.Sleep(d); return nil }
+		}
+		w, err := Run(t.Context(), Plan{Workers: 1, Duration: 10 * time.Second, Timeout: time.Minute, Before: sleep(90 * time.Millisecond)},
+			sleep(10*time.Millisecond+time.Microsecond), func() (Usage, error) { return Usage{}, nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w.P50 != 10.001 || w.Ops != 99 {
+			t.Errorf("%d operations of %v ms, want 99 of 10.001", w.Ops, w.P50)
+		}
+	})
+}

@@ -25,6 +25,7 @@ type Sample struct {
 // median of these is shown: a slow spell of the machine then hits both sides.
 type Report struct {
 	About   About    `json:"about"`
+	Title   string   `json:"title,omitempty"`
 	Unit    string   `json:"unit"`    // what an operation is, in the plural: "puts"
 	Systems []string `json:"systems"` // in the order of the table
 	Subject string   `json:"subject"` // the system that ratios are about
@@ -45,9 +46,17 @@ type cell struct {
 	target  string
 }
 
-// WriteTable writes medians and, below them, the ratios.
+// WriteTable writes where the run was, and then its rows.
 func (r *Report) WriteTable(w io.Writer) error {
 	fmt.Fprintf(w, "%s\n\n", r.About)
+	return r.WriteRows(w)
+}
+
+// WriteRows writes medians and, below them, the ratios.
+func (r *Report) WriteRows(w io.Writer) error {
+	if r.Title != "" {
+		fmt.Fprintf(w, "%s\n", r.Title)
+	}
 	var lines bytes.Buffer
 	t := tabwriter.NewWriter(&lines, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(t, "clients\tto\tsystem\t%s/s\tp50 ms\tp99 ms\tCPU µs/op\tclient µs/op\tRSS MiB\terrors\trounds\t\n", r.Unit)
