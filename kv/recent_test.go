@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+
 	"github.com/musterhq/muster/kv/internal/mvcc"
 	"github.com/musterhq/muster/statemachine"
 )
@@ -48,5 +50,39 @@ func TestRecent(t *testing.T) {
 	}
 	if _, known := c.get([]byte("never")); known {
 		t.Error("knows a key that was never written")
+	}
+}
+
+// TestTooMuchIsNotRemembered: what one call changed beyond the bound takes no
+// memory, not even until it is flushed.
+func TestTooMuchIsNotRemembered(t *testing.T) {
+	d := newDriver(t)
+	a, g := &d.applier, d.live
+	a.recent.most = 3
+	for i, want := range []struct {
+		puts, known int
+		stale       bool
+	}{{3, 3, false}, {4, 3, true}} {
+		if err := a.start(g); err != nil {
+			t.Fatal(err)
+		}
+		for j := range want.puts {
+			cmd, err := EncodePut(&pb.PutRequest{Key: fmt.Append(nil, i, "/", j)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := a.run(statemachine.Entry{Index: uint64(i + 1), Command: cmd}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := a.commit(g, &state{applied: uint64(i + 1), current: a.begin}); err != nil {
+			t.Fatal(err)
+		}
+		if a.recent.young.used != want.known || a.recent.stale != want.stale {
+			t.Errorf("after %d changes: %d keys known, stale %v; want %+v", want.puts, a.recent.young.used, a.recent.stale, want)
+		}
+		if err := a.finish(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

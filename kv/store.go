@@ -165,10 +165,6 @@ func (a *applier) commit(g *generation, st *state) error {
 	}
 	g.pending.Add(int64(b.Len()))
 	a.known.written.Add(int64(b.Len()))
-	for i := range a.pend.changes {
-		c := &a.pend.changes[i]
-		a.recent.put(c.key, c.meta)
-	}
 	a.recent.take(a.pend.changes)
 	moved := st.compacted != g.state.Load().compacted
 	g.state.Store(st)
