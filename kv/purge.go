@@ -176,6 +176,13 @@ func (p *purger) wait(ctx context.Context, mark int64) (ended bool, err error) {
 	}
 }
 
+// idle says that everything that the mark excludes is gone.
+func (p *purger) idle(mark int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.through >= mark
+}
+
 // era counts the readers that began between two moves of the mark. A reader
 // looks up the state and opens iterators as it needs them, so that a purge
 // between the two would leave holes in what it sees.

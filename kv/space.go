@@ -56,3 +56,16 @@ func (s *Store) Reclaim(ctx context.Context) error {
 	}
 	return nil
 }
+
+// ImageBytes implements [statemachine.Sized]. It is settled when everything that
+// compactions put out of reach is purged, and no tables are being merged.
+func (s *Store) ImageBytes() (size int64, settled bool) {
+	g, err := s.acquire()
+	if err != nil {
+		return 0, false
+	}
+	defer g.release()
+	g.settle()
+	_, size = s.Size()
+	return size, g.purger.idle(g.state.Load().compacted) && g.db.Metrics().Compact.NumInProgress == 0
+}

@@ -16,6 +16,7 @@ import (
 var (
 	_ statemachine.Machine  = (*Store)(nil)
 	_ statemachine.Preparer = (*Store)(nil)
+	_ statemachine.Sized    = (*Store)(nil)
 )
 
 // Store is the machine. Of its methods, those of [statemachine.Machine]

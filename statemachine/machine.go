@@ -63,3 +63,12 @@ type Machine interface {
 type Preparer interface {
 	Prepare() error
 }
+
+// Sized is implemented by machines whose images share files with them: an image
+// then keeps on disk what the machine has given up since it was taken.
+type Sized interface {
+	// ImageBytes is about how large an image would be now. settled is false
+	// while the machine is about to become smaller by itself. It is called every
+	// few seconds from another goroutine, and may overlap Apply.
+	ImageBytes() (size int64, settled bool)
+}

@@ -27,6 +27,7 @@ type images struct {
 	failed   error  // of the last attempt to take one
 	notYet   uint64 // tick before which none is attempted: after a failure
 	gathered int64  // bytes of entries logged since the last image
+	shrunk   shrunk
 }
 
 func (s *images) use(img *snapshot.Image, release func()) {
@@ -72,7 +73,9 @@ func (m *Member) housekeep() {
 	}
 	if m.images.gathered >= m.cfg.SnapshotLogBytes {
 		m.takeImage()
+		return
 	}
+	m.lookForShrunk()
 }
 
 // retryAfter is how long a failed attempt keeps the next one back.
