@@ -94,7 +94,7 @@ func (e *encoder) events(b *pebble.Batch, changes []change) error {
 		if len(e.record) == 0 {
 			first, last = c.rev, c.rev.Main
 		}
-		e.record = mvcc.AppendEvent(e.record, last, c.rev.Main, c.meta.Version == 0, c.key)
+		e.record = mvcc.AppendEvent(e.record, last, c.rev.Main, c.kind(), c.key)
 		last = c.rev.Main
 		if len(e.record) < mvcc.EventRecordLen && i+1 < len(changes) {
 			continue
@@ -106,4 +106,14 @@ func (e *encoder) events(b *pebble.Batch, changes []change) error {
 		e.record = e.record[:0]
 	}
 	return nil
+}
+
+func (c *change) kind() mvcc.EventKind {
+	switch c.meta.Version {
+	case 0:
+		return mvcc.Deleted
+	case 1:
+		return mvcc.Created
+	}
+	return mvcc.Updated
 }

@@ -29,6 +29,7 @@ type purger struct {
 	wake chan struct{} // holds one when the mark may have moved
 	quit chan struct{} // closed to end it
 	done chan struct{} // closed when it has ended
+	seen uint64        // index that was applied at the last pause
 
 	mu      sync.Mutex
 	through int64         // what the mark of this revision excludes is gone
@@ -45,7 +46,7 @@ type purgeLimits struct {
 }
 
 func defaultPurgeLimits() purgeLimits {
-	return purgeLimits{window: 4 << 20, batch: 64 << 10, rest: time.Millisecond}
+	return purgeLimits{window: 16 << 20, batch: 64 << 10, rest: time.Millisecond}
 }
 
 // startPurge starts the purger of a database that is about to become live.
@@ -106,10 +107,14 @@ func (p *purger) run() {
 }
 
 // pause lets others have the disk and the processor: for as long as the purger
-// worked, and for as long as the engine has more to flush and to merge than it
-// likes.
+// worked, where commands were carried out meanwhile, and else for a little; and
+// for as long as the engine has more to flush and to merge than it likes.
 func (p *purger) pause(worked time.Duration) error {
-	wait := max(worked, p.s.purge.rest)
+	wait := worked / restAlone
+	if at := p.g.state.Load().applied; at != p.seen {
+		p.seen, wait = at, worked
+	}
+	wait = max(wait, p.s.purge.rest)
 	for {
 		select {
 		case <-p.quit:
@@ -122,6 +127,10 @@ func (p *purger) pause(worked time.Duration) error {
 		wait = crowdedPause
 	}
 }
+
+// restAlone is how many times as long as it rests the purger works where nobody
+// writes: reads want the disk and the processor, too.
+const restAlone = 4
 
 const (
 	crowdedPause     = 10 * time.Millisecond

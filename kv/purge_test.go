@@ -178,6 +178,35 @@ func TestPurgeKeepsAllOfTheMark(t *testing.T) {
 	}
 }
 
+// TestPurgeSparesNewKeys: of a put that created its key, nothing is searched
+// that it might have superseded: one that was planted there stays.
+func TestPurgeSparesNewKeys(t *testing.T) {
+	d := newDriver(t)
+	d.put("a", "1") // 2
+	d.put("b", "1") // 3
+	d.put("b", "2") // 4
+	must(t, d.purged(4))
+	d.put("b", "3") // 5
+	plant := func(key string) {
+		t.Helper()
+		at := mvcc.AppendSuffix(mvcc.AppendPrefix(nil, []byte(key)), mvcc.Revision{Main: 1})
+		must(t, d.live.db.Set(at, []byte("\x00\x01\x00old"), pebble.NoSync))
+	}
+	plant("c")
+	d.put("c", "1") // 6: found none, as what is planted is in no table
+	must(t, d.purged(6))
+	if got, want := fmt.Sprint(versions(t, d.Store)), `["a"@2 "b"@5 "c"@1 "c"@6]`; got != want {
+		t.Errorf("left is %s, want %s", got, want)
+	}
+}
+
+// purged compacts at rev and waits for the purge.
+func (d *driver) purged(rev int64) error {
+	d.Helper()
+	d.do(&pb.CompactionRequest{Revision: rev})
+	return d.Purged(context.Background())
+}
+
 // TestPurgeWaitsForReaders: a reader that began before the compaction sees
 // what it would have seen; one that has all its iterators holds nothing up.
 func TestPurgeWaitsForReaders(t *testing.T) {

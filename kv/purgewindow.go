@@ -53,6 +53,7 @@ type purgeWindow struct {
 type purgeKey struct {
 	first   mvcc.Revision   // of its changes in the window
 	newest  mvcc.Revision   // of its changes in the window
+	fresh   bool            // nothing that is still there came before first
 	deleted bool            // by newest
 	doomed  []mvcc.Revision // superseded; oldest first
 }
@@ -127,7 +128,7 @@ func (w *purgeWindow) record(it *pebble.Iterator) (last int64, err error) {
 func (w *purgeWindow) event(e mvcc.Event) {
 	k := w.keys[text(e.Key)]
 	if k == nil {
-		k = &purgeKey{first: e.Revision}
+		k = &purgeKey{first: e.Revision, fresh: e.Created}
 		w.keys[string(e.Key)] = k
 		w.size += len(e.Key) + 160
 	} else if k.newest.Main < w.mark {
@@ -182,24 +183,11 @@ func (w *purgeWindow) records() error {
 // when the purge before this one ended.
 func (w *purgeWindow) versions(it *pebble.Iterator, user []byte, k *purgeKey) error {
 	prefix := mvcc.AppendPrefix(w.key[:0], user)
-	w.key = mvcc.AppendSuffix(prefix, k.first)
-	found := it.SeekPrefixGE(w.key)
-	if found && bytes.Equal(it.Key(), w.key) {
-		found = it.Next()
-	}
-	if found {
-		_, _, rev, ok := mvcc.SplitVersion(it.Key(), nil)
-		if !ok {
-			return fmt.Errorf("damaged store: %x is no version of a key", it.Key())
+	w.key = prefix
+	if !k.fresh {
+		if err := w.before(it, k.first); err != nil {
+			return err
 		}
-		if rev.Main < w.mark {
-			if err := w.remove(it.Key()); err != nil {
-				return err
-			}
-		}
-	}
-	if err := it.Error(); err != nil {
-		return err
 	}
 	if k.deleted && k.newest.Main < w.mark {
 		k.doomed = append(k.doomed, k.newest)
@@ -211,6 +199,29 @@ func (w *purgeWindow) versions(it *pebble.Iterator, user []byte, k *purgeKey) er
 		}
 	}
 	return nil
+}
+
+// before deletes the version that the one at first has superseded, of the key
+// whose prefix is in w.key. It is found in the tables, a block for each key that
+// is not near the last: keys that first created are spared that. What came
+// before such a one was a tombstone, which a window up to this one deletes.
+func (w *purgeWindow) before(it *pebble.Iterator, first mvcc.Revision) error {
+	w.key = mvcc.AppendSuffix(w.key, first)
+	found := it.SeekPrefixGE(w.key)
+	if found && bytes.Equal(it.Key(), w.key) {
+		found = it.Next()
+	}
+	if !found {
+		return it.Error()
+	}
+	_, _, rev, ok := mvcc.SplitVersion(it.Key(), nil)
+	if !ok {
+		return fmt.Errorf("damaged store: %x is no version of a key", it.Key())
+	}
+	if rev.Main >= w.mark {
+		return nil
+	}
+	return w.remove(it.Key())
 }
 
 func (w *purgeWindow) writable() *pebble.Batch {

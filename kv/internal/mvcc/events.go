@@ -8,14 +8,30 @@ import "encoding/binary"
 //
 // One record packs the changes of many commands, so that the log costs one
 // Pebble entry for each applied batch and not one for each put. Its key is
-// the revision of its first change; its value a sequence of
+// the revision of its first change; its value a byte 1 and a sequence of
 //
 //	+----------------------------+------------------+----------+
-//	| main - last main, uvarint  | len<<1 | deleted | user key |
+//	| main - last main, uvarint  | len<<2 | kind    | user key |
 //	+----------------------------+------------------+----------+
 //
 // where "last main" starts as the key's main. Sub-revisions aren't stored:
 // they count up from the record's first sub, and from 0 at each new main.
+//
+// Records of older stores lack the byte 1, and have len<<1 | deleted. They
+// start with a 0, since the first change is of the key's own main.
+
+const eventFormat = 1
+
+// EventKind is what a change did to its key.
+type EventKind byte
+
+// The kinds, as they are on disk. A put that follows no live version is
+// Created; in records of older stores it may be Updated, too.
+const (
+	Updated EventKind = 0
+	Deleted EventKind = 1
+	Created EventKind = 2
+)
 
 // EventRecordLen is the size at which a record is closed, in bytes.
 const EventRecordLen = 32 << 10
@@ -24,6 +40,7 @@ const EventRecordLen = 32 << 10
 type Event struct {
 	Revision
 	Deleted bool
+	Created bool   // nothing of the key was live before; false: not known
 	Key     []byte // aliases the record
 }
 
@@ -37,15 +54,15 @@ func AppendEventKey(dst []byte, r Revision) []byte {
 // AppendEventEnd appends the bound above every record of the event log.
 func AppendEventEnd(dst []byte) []byte { return append(dst, eventSpace+1) }
 
-// AppendEvent appends one change to a record. last is the main revision of
-// the change before it in the record, or its own for the first.
-func AppendEvent(dst []byte, last, main int64, deleted bool, user []byte) []byte {
-	dst = binary.AppendUvarint(dst, uint64(main-last))
-	n := uint64(len(user)) << 1
-	if deleted {
-		n |= 1
+// AppendEvent appends one change to a record, which is empty before the first.
+// last is the main revision of the change before it in the record, or its own
+// for the first.
+func AppendEvent(dst []byte, last, main int64, kind EventKind, user []byte) []byte {
+	if len(dst) == 0 {
+		dst = append(dst, eventFormat)
 	}
-	dst = binary.AppendUvarint(dst, n)
+	dst = binary.AppendUvarint(dst, uint64(main-last))
+	dst = binary.AppendUvarint(dst, uint64(len(user))<<2|uint64(kind))
 	return append(dst, user...)
 }
 
@@ -53,6 +70,7 @@ func AppendEvent(dst []byte, last, main int64, deleted bool, user []byte) []byte
 type EventReader struct {
 	next Revision // of the coming change, when it is of the same main
 	rest []byte
+	old  bool // of the older format
 }
 
 // ReadEvents starts on a record; ok is false when key is none.
@@ -62,7 +80,10 @@ func ReadEvents(key, record []byte) (r EventReader, ok bool) {
 	}
 	r.next.Main = int64(binary.BigEndian.Uint64(key[1:]))
 	r.next.Sub = binary.BigEndian.Uint32(key[9:])
-	r.rest = record
+	r.rest, r.old = record, true
+	if len(record) > 0 && record[0] == eventFormat {
+		r.rest, r.old = record[1:], false
+	}
 	return r, true
 }
 
@@ -78,14 +99,19 @@ func (r *EventReader) Next() (e Event, more, ok bool) {
 	}
 	length, m := binary.Uvarint(r.rest[n:])
 	rest := r.rest[n+max(m, 0):]
-	if m <= 0 || length>>1 > uint64(len(rest)) {
+	kind := EventKind(length & 1)
+	if length >>= 1; !r.old {
+		kind |= EventKind(length&1) << 1
+		length >>= 1
+	}
+	if m <= 0 || length > uint64(len(rest)) || kind > Created {
 		return Event{}, false, false
 	}
 	if delta > 0 {
 		r.next = Revision{Main: r.next.Main + int64(delta)}
 	}
-	e = Event{Revision: r.next, Deleted: length&1 != 0, Key: rest[:length>>1]}
+	e = Event{Revision: r.next, Deleted: kind == Deleted, Created: kind == Created, Key: rest[:length]}
 	r.next.Sub++
-	r.rest = rest[length>>1:]
+	r.rest = rest[length:]
 	return e, true, true
 }

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/hex"
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -93,8 +95,9 @@ func TestSplitVersion(t *testing.T) {
 func TestGolden(t *testing.T) {
 	meta := make([]byte, MaxMetaLen)
 	meta = meta[:PutMeta(meta, 300, Meta{Create: 2, Version: 5, Lease: 128})]
-	record := AppendEvent(nil, 7, 7, false, []byte("a"))
-	record = AppendEvent(record, 7, 9, true, []byte("bc"))
+	record := AppendEvent(nil, 7, 7, Updated, []byte("a"))
+	record = AppendEvent(record, 7, 9, Deleted, []byte("bc"))
+	record = AppendEvent(record, 9, 9, Created, []byte("d"))
 	for _, c := range []struct {
 		name string
 		got  []byte
@@ -103,7 +106,7 @@ func TestGolden(t *testing.T) {
 		{"version", versionKey([]byte("a\x00\x01b"), Revision{7, 3}), "6b" + "61" + "0101" + "0102" + "62" + "00" + "fffffffffffffff8" + "fffffffc"},
 		{"meta", meta, "aa02" + "05" + "8001"},
 		{"event key", AppendEventKey(nil, Revision{7, 3}), "65" + "0000000000000007" + "00000003"},
-		{"event record", record, "00" + "02" + "61" + "02" + "05" + "6263"},
+		{"event record", record, "01" + "00" + "04" + "61" + "02" + "09" + "6263" + "00" + "06" + "64"},
 		{"state key", MetaKey("state"), "6d" + "7374617465"},
 	} {
 		if got := hex.EncodeToString(c.got); got != c.want {
@@ -133,19 +136,20 @@ func TestValue(t *testing.T) {
 
 func TestEvents(t *testing.T) {
 	want := []Event{
-		{Revision{5, 2}, false, []byte("a")}, {Revision{5, 3}, true, nil},
-		{Revision{6, 0}, false, []byte("b")}, {Revision{900, 0}, true, []byte("a")}, {Revision{900, 1}, false, bytes.Repeat([]byte("x"), 300)},
+		{Revision: Revision{5, 2}, Key: []byte("a")}, {Revision: Revision{5, 3}, Deleted: true},
+		{Revision: Revision{6, 0}, Created: true, Key: []byte("b")}, {Revision: Revision{900, 0}, Deleted: true, Key: []byte("a")},
+		{Revision: Revision{900, 1}, Key: bytes.Repeat([]byte("x"), 300)},
 	}
 	var record []byte
 	last := want[0].Main
 	for _, e := range want {
-		record = AppendEvent(record, last, e.Main, e.Deleted, e.Key)
+		record = AppendEvent(record, last, e.Main, kindOf(e), e.Key)
 		last = e.Main
 	}
 	r, ok := ReadEvents(AppendEventKey(nil, want[0].Revision), record)
 	for i, w := range want {
 		e, more, good := r.Next()
-		if !ok || !more || !good || e.Revision != w.Revision || e.Deleted != w.Deleted || !bytes.Equal(e.Key, w.Key) {
+		if !ok || !more || !good || e.Revision != w.Revision || e.Deleted != w.Deleted || e.Created != w.Created || !bytes.Equal(e.Key, w.Key) {
 			t.Fatalf("event %d: %+v %v %v, want %+v", i, e, more, good, w)
 		}
 	}
@@ -154,9 +158,37 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+func kindOf(e Event) EventKind {
+	switch {
+	case e.Deleted:
+		return Deleted
+	case e.Created:
+		return Created
+	}
+	return Updated
+}
+
+// TestOldEvents: records that were written before puts said what they create.
+func TestOldEvents(t *testing.T) {
+	r, ok := ReadEvents(AppendEventKey(nil, Revision{7, 3}), []byte("\x00\x02a\x02\x05bc"))
+	var got []string
+	for ok {
+		var e Event
+		var more bool
+		if e, more, ok = r.Next(); !more {
+			break
+		}
+		got = append(got, fmt.Sprintf("%d.%d %s %v %v", e.Main, e.Sub, e.Key, e.Deleted, e.Created))
+	}
+	if want := []string{"7.3 a false false", "9.0 bc true false"}; !ok || !slices.Equal(got, want) {
+		t.Errorf("%q %v, want %q", got, ok, want)
+	}
+}
+
 // FuzzEvents: any record is read to its end or found damaged.
 func FuzzEvents(f *testing.F) {
 	f.Add([]byte("\x00\x02a\x02\x05bc"))
+	f.Add([]byte("\x01\x00\x04a\x02\x09bc"))
 	f.Add([]byte("\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01a"))
 	f.Fuzz(func(t *testing.T, record []byte) {
 		r, _ := ReadEvents(AppendEventKey(nil, Revision{1, 0}), record)
