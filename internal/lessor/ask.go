@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/cluster"
-	"github.com/musterhq/muster/kv"
 )
 
 // pauseBetween is how long it takes until a question is asked anew.
@@ -139,38 +138,30 @@ func (k *Keeper) still(term uint64) error {
 
 // renewHere renews as the leader of term.
 func (k *Keeper) renewHere(ctx context.Context, term uint64, ids []int64) ([]Renewal, error) {
-	if err := k.confirmed(ctx, term); err != nil {
-		return nil, err
-	}
+	e := k.lessor.Errand(term, ids, k.known)
 	for {
-		out, reset, seq, ok := k.lessor.Renew(term, ids)
-		if !ok {
-			return k.notTakenOver(ids), nil
+		step, cmd, err := e.Next(k.leads())
+		if err != nil {
+			return nil, err
 		}
-		if reset == nil {
-			return out, k.still(term)
-		}
-		cmd, err := kv.EncodeLeaseCheckpoint(term, seq, reset)
-		if err == nil {
+		switch step {
+		case Confirm:
+			_, err = k.cfg.Node.ReadIndex(ctx)
+		case Propose:
 			err = k.propose(ctx, cmd)
+		case Done:
+			return e.Renewals(), k.still(term)
 		}
 		if err != nil {
 			return nil, err
 		}
-		k.lessor.Undone(reset, seq)
 	}
 }
 
-// notTakenOver is the answer of a leader that is not in charge of leases yet: it
-// knows which there are, and not how long they have.
-func (k *Keeper) notTakenOver(ids []int64) []Renewal {
-	out := make([]Renewal, len(ids))
-	for i, id := range ids {
-		if _, ok := k.cfg.Store.Lease(id); !ok {
-			out[i].Verdict = Unknown
-		}
-	}
-	return out
+// known says whether the store has a lease.
+func (k *Keeper) known(id int64) bool {
+	_, ok := k.cfg.Store.Lease(id)
+	return ok
 }
 
 // span is what Left answers.
@@ -185,7 +176,7 @@ func (k *Keeper) leftHere(ctx context.Context, term uint64, id int64) (span, err
 	}
 	left, granted, v := k.lessor.Left(term, id)
 	if v == Again {
-		v = k.notTakenOver([]int64{id})[0].Verdict
+		v = notTakenOver([]int64{id}, k.known)[0].Verdict
 	}
 	return span{v, int64(left.Seconds()), granted}, k.still(term)
 }

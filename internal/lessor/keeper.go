@@ -124,11 +124,15 @@ func (k *Keeper) run() {
 // step does what is to be done now.
 func (k *Keeper) step() {
 	term, leads := k.leads()
-	if mine := k.lessor.Term(); mine != 0 && (!leads || mine != term) {
-		k.lessor.Drop()
+	takeOver, err := k.lessor.Look(term, leads)
+	if takeOver != nil {
+		err = k.propose(k.ctx, takeOver)
 	}
-	if leads && k.lessor.Term() == 0 && k.lessor.Count() > 0 {
-		k.takeOver(term)
+	switch {
+	case err != nil && k.ctx.Err() == nil:
+		k.cfg.Logger.Debug("the leases are not taken over yet", "term", term, "err", err)
+	case err == nil && takeOver != nil:
+		k.lessor.Taken(term, k.cfg.Store)
 	}
 	if k.lessor.Term() != 0 {
 		k.revoke()
@@ -140,22 +144,6 @@ func (k *Keeper) step() {
 func (k *Keeper) leads() (term uint64, leads bool) {
 	g := k.cfg.Node.Glance()
 	return g.Term, g.Leader != 0 && g.Leader == g.Self
-}
-
-// takeOver takes charge for a term.
-func (k *Keeper) takeOver(term uint64) {
-	cmd, err := kv.EncodeLeaseCheckpoint(term, k.lessor.NextSeq(), nil)
-	if err == nil {
-		err = k.propose(k.ctx, cmd)
-	}
-	if err != nil {
-		if k.ctx.Err() == nil {
-			k.cfg.Logger.Debug("the leases are not taken over yet", "term", term, "err", err)
-		}
-		return
-	}
-	k.lessor.TakeOver(term)
-	k.cfg.Store.FollowLeases(k.lessor)
 }
 
 // propose has a command carried out.
@@ -205,10 +193,10 @@ func (k *Keeper) revoke() {
 }
 
 func (k *Keeper) revokeOne(term uint64, id int64) {
-	if k.ctx.Err() != nil || k.lessor.Term() != term {
+	cmd, err := k.lessor.Expiry(term, id)
+	if cmd == nil || k.ctx.Err() != nil {
 		return
 	}
-	cmd, err := kv.EncodeLeaseExpiry(term, id)
 	if err == nil {
 		err = k.propose(k.ctx, cmd)
 	}
@@ -220,16 +208,15 @@ func (k *Keeper) revokeOne(term uint64, id int64) {
 // note has it noted what long leases have left.
 func (k *Keeper) note() {
 	for k.ctx.Err() == nil {
-		r, term, seq := k.lessor.Notes()
-		if r == nil {
+		cmd, leases, err := k.lessor.Note()
+		if cmd == nil && err == nil {
 			return
 		}
-		cmd, err := kv.EncodeLeaseCheckpoint(term, seq, r)
 		if err == nil {
 			err = k.propose(k.ctx, cmd)
 		}
 		if err != nil {
-			k.cfg.Logger.Debug("what leases have left is not noted", "leases", len(r.Checkpoints), "err", err)
+			k.cfg.Logger.Debug("what leases have left is not noted", "leases", leases, "err", err)
 			return
 		}
 	}
