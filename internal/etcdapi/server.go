@@ -83,9 +83,12 @@ const (
 	DefaultMaxRequestBytes = 3 << 19 // 1.5 MiB
 	// overheadBytes is what a message may hold beyond the request, as in etcd.
 	overheadBytes = 512 << 10
-	// streamWorkers goroutines serve streams without being started anew; with
-	// 32 of them, puts measured about a tenth faster than with none.
-	streamWorkers = 32
+	// streamWorkers goroutines serve streams without being started anew, which
+	// saves growing a stack for each request. A request that waits for a quorum
+	// keeps one meanwhile, and so does each open watch. With 256 of them, reads
+	// of 1000 clients measured a tenth to a fifth less CPU time than with 32 or
+	// none; with 1024, no less, and 25 MiB more.
+	streamWorkers = 256
 )
 
 // Config is what a Server is made of. All fields but those with a default are
