@@ -225,11 +225,10 @@ func (a *applier) write(key, value []byte, m mvcc.Meta) error {
 func (a *applier) deleteRange(r *pb.DeleteRangeRequest, wanted bool) (*pb.DeleteRangeResponse, error) {
 	resp := &pb.DeleteRangeResponse{Header: &pb.ResponseHeader{}}
 	a.counts.deletes.Add(1)
-	var keys [][]byte
-	var leases []int64
+	doomed := &a.pend.doomed
+	doomed.start()
 	err := a.scan(spanOf(r.GetKey(), r.GetRangeEnd()), a.rev, func(it item) (bool, error) {
-		keys = append(keys, a.pend.arena.clone(it.key))
-		leases = append(leases, it.meta.Lease)
+		doomed.add(it.key, it.meta.Lease)
 		if wanted && r.GetPrevKv() {
 			resp.PrevKvs = append(resp.PrevKvs, it.kv())
 		}
@@ -238,8 +237,9 @@ func (a *applier) deleteRange(r *pb.DeleteRangeRequest, wanted bool) (*pb.Delete
 	if err != nil {
 		return nil, err
 	}
-	for i, key := range keys {
-		a.moveAttachment(key, leases[i], 0)
+	a.pend.grow(doomed.n)
+	for key, lease := range doomed.all() {
+		a.moveAttachment(key, lease, 0)
 		if err := a.write(key, nil, mvcc.Meta{}); err != nil {
 			return nil, err
 		}
@@ -247,7 +247,7 @@ func (a *applier) deleteRange(r *pb.DeleteRangeRequest, wanted bool) (*pb.Delete
 	if !wanted {
 		return nil, nil
 	}
-	resp.Deleted = int64(len(keys))
+	resp.Deleted = int64(doomed.n)
 	resp.Header.Revision = a.rev
 	return resp, nil
 }

@@ -71,6 +71,23 @@ func (e *encoder) encode(b *pebble.Batch, changes []change, st *state) error {
 	return b.Set(e.key, e.value, nil)
 }
 
+// batchSize is about how much encode adds to a batch, in bytes. Many changes make
+// a batch too large to be kept and used again, and better not grown piece by piece.
+func batchSize(changes []change) int {
+	if len(changes) <= maxKeptChanges {
+		return 0
+	}
+	n := 1 << 10
+	for i := range changes {
+		n += 2*len(changes[i].key) + len(changes[i].value) + changeOverhead
+	}
+	return n
+}
+
+// changeOverhead is what a version and its place in the event log take beside
+// the key, twice, and the value: the suffix, the meta, lengths. Bytes.
+const changeOverhead = mvcc.SuffixLen + 20
+
 func (e *encoder) version(b *pebble.Batch, c *change) {
 	e.key = mvcc.AppendPrefix(e.key[:0], c.key)
 	e.key = mvcc.AppendSuffix(e.key, c.rev)

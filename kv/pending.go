@@ -13,7 +13,7 @@ type change struct {
 	key, value []byte
 	rev        mvcc.Revision
 	meta       mvcc.Meta // Version 0: a tombstone
-	older      int32     // index of the change of this key before it, or -1
+	older      int32     // index of the change of this key before it, or -1; set by index
 }
 
 // pending holds what the commands of one Apply call wrote, until it goes to
@@ -21,12 +21,17 @@ type change struct {
 //
 // Its slices alias the commands, which is why reset must run before Apply
 // returns.
+//
+// What was added is indexed when somebody asks for it: a command that deletes
+// very many keys is often the only one of its call, and then nobody does.
 type pending struct {
 	changes []change
+	indexed int              // of changes: as many are in newest and order
 	newest  map[string]int32 // index of the newest change; the keys alias changes' keys
 	order   []int32          // one index for each key of newest, sorted by key once sorted is set
 	sorted  bool
-	arena   arena // keys and values that no command holds
+	arena   arena    // values that no command holds, and keys
+	doomed  gathered // keys that are deleted
 }
 
 func (p *pending) reset() {
@@ -35,10 +40,11 @@ func (p *pending) reset() {
 		return
 	}
 	clear(p.changes) // let go of the commands
-	p.changes = p.changes[:0]
+	p.changes, p.indexed = p.changes[:0], 0
 	clear(p.newest)
 	p.order = p.order[:0]
 	p.arena.reset()
+	p.doomed.reset()
 }
 
 // maxKeptChanges bounds the memory that is kept from one call for the next.
@@ -50,19 +56,28 @@ func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // add appends a version. key and value are kept until reset.
 func (p *pending) add(c change) {
-	i := int32(len(p.changes))
 	c.older = -1
+	p.changes = append(p.changes, c)
+}
+
+// grow makes room for n more changes.
+func (p *pending) grow(n int) { p.changes = slices.Grow(p.changes, n) }
+
+// index has at and within find all changes.
+func (p *pending) index() {
 	if p.newest == nil {
 		p.newest = make(map[string]int32)
 	}
-	if old, ok := p.newest[text(c.key)]; ok {
-		c.older = old
-	} else {
-		p.order = append(p.order, i)
-		p.sorted = false
+	for ; p.indexed < len(p.changes); p.indexed++ {
+		i, c := int32(p.indexed), &p.changes[p.indexed]
+		if old, ok := p.newest[text(c.key)]; ok {
+			c.older = old
+		} else {
+			p.order = append(p.order, i)
+			p.sorted = false
+		}
+		p.newest[text(c.key)] = i
 	}
-	p.newest[text(c.key)] = i
-	p.changes = append(p.changes, c)
 }
 
 // at finds the version of key as of revision rev; nil when no change of this
@@ -71,6 +86,7 @@ func (p *pending) at(key []byte, rev int64) *change {
 	if len(p.changes) == 0 {
 		return nil
 	}
+	p.index()
 	i, ok := p.newest[text(key)]
 	if !ok {
 		return nil
@@ -85,7 +101,7 @@ func (p *pending) at(key []byte, rev int64) *change {
 
 // rollback forgets all changes but the first n.
 func (p *pending) rollback(n int) {
-	for i := len(p.changes) - 1; i >= n; i-- {
+	for i := p.indexed - 1; i >= n; i-- {
 		c := &p.changes[i]
 		if c.older >= 0 {
 			p.newest[text(c.key)] = c.older
@@ -95,12 +111,13 @@ func (p *pending) rollback(n int) {
 	}
 	p.order = slices.DeleteFunc(p.order, func(i int32) bool { return int(i) >= n })
 	clear(p.changes[n:])
-	p.changes = p.changes[:n]
+	p.changes, p.indexed = p.changes[:n], min(p.indexed, n)
 }
 
 // within lists the keys changed inside the span, sorted; one index of any of
 // their changes each. The result is valid until the next add.
 func (p *pending) within(s span) []int32 {
+	p.index()
 	if !p.sorted {
 		slices.SortFunc(p.order, func(a, b int32) int { return bytes.Compare(p.changes[a].key, p.changes[b].key) })
 		p.sorted = true

@@ -153,7 +153,7 @@ func (s *Store) apply(g *generation, through uint64, entries []statemachine.Entr
 // commit writes everything pending and the state in one batch, then lets the
 // readers see it.
 func (a *applier) commit(g *generation, st *state) error {
-	b := g.db.NewBatch()
+	b := g.db.NewBatchWithSize(batchSize(a.pend.changes))
 	defer closeQuietly(b)
 	if err := a.enc.encode(b, a.pend.changes, st); err != nil {
 		return err

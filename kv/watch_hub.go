@@ -40,20 +40,25 @@ func (h *hub) init() {
 // committed tells of the changes of one Apply call, after readers see them.
 // Without watches it costs one lock that nobody else wants.
 func (h *hub) committed(changes []change, current int64) {
-	in, p := &h.in, (*page)(nil)
+	in, p, lost := &h.in, (*page)(nil), false
 	if in.on.Load() {
-		p = newPage(changes)
+		if lost = pageBytes(changes) > h.limits.tail; !lost {
+			p = newPage(changes)
+		}
 	}
 	in.mu.Lock()
-	if p == nil && in.on.Load() { // it began a moment ago
+	if p == nil && !lost && in.on.Load() { // it began a moment ago
 		p = newPage(changes)
 	}
 	in.last = current
 	if p != nil {
 		in.put(p, h.limits.tail)
 	}
+	if lost {
+		in.lose()
+	}
 	in.mu.Unlock()
-	if p != nil {
+	if p != nil || lost {
 		select {
 		case h.kick <- struct{}{}:
 		default:

@@ -19,9 +19,12 @@ type inbox struct {
 func (in *inbox) put(p *page, limit int) {
 	in.pages, in.bytes = append(in.pages, p), in.bytes+p.bytes
 	if in.bytes > limit {
-		in.pages, in.bytes, in.lost = nil, 0, true
+		in.lose()
 	}
 }
+
+// lose says that there was more than the inbox takes.
+func (in *inbox) lose() { in.pages, in.bytes, in.lost = nil, 0, true }
 
 // take empties the inbox.
 func (in *inbox) take() (pages []*page, last int64, lost bool) {

@@ -35,11 +35,8 @@ func newPage(changes []change) *page {
 		return nil
 	}
 	p := &page{events: make([]pageEvent, len(changes))}
-	n := 0
-	for i := range changes {
-		n += len(changes[i].key) + len(changes[i].value)
-	}
-	bytes := make([]byte, 0, n)
+	n := pageBytes(changes)
+	bytes := make([]byte, 0, n-len(changes)*pageEventBytes)
 	keep := func(b []byte) []byte {
 		at := len(bytes)
 		bytes = append(bytes, b...)
@@ -49,8 +46,17 @@ func newPage(changes []change) *page {
 		c, e := &changes[i], &p.events[i]
 		e.key, e.value, e.rev, e.meta = keep(c.key), keep(c.value), c.rev.Main, c.meta
 	}
-	p.bytes = n + len(changes)*pageEventBytes
+	p.bytes = n
 	return p
+}
+
+// pageBytes is the memory of a page of changes.
+func pageBytes(changes []change) int {
+	n := len(changes) * pageEventBytes
+	for i := range changes {
+		n += len(changes[i].key) + len(changes[i].value)
+	}
+	return n
 }
 
 func (p *page) first() int64 { return p.events[0].rev }
