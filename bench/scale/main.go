@@ -37,7 +37,8 @@ type settings struct {
 	clients, puts    int
 	pieces           int
 	cacheBytes       int64
-	limit            time.Duration
+	limit, loadFor   time.Duration
+	fast             bool
 	dataDir, muster  string
 }
 
@@ -50,6 +51,8 @@ func parse(args []string) (settings, error) {
 	f.IntVar(&s.puts, "puts", 100, "puts in a transaction, at most 128")
 	f.IntVar(&s.pieces, "pieces", 1, "how many requests delete everything")
 	f.Int64Var(&s.cacheBytes, "cache-bytes", 128<<20, "the member's --cache-bytes")
+	f.BoolVar(&s.fast, "fast", false, "load the keys in this process, before the member is started")
+	f.DurationVar(&s.loadFor, "load-for", time.Hour, "with -fast: load no more keys than there is time for")
 	f.DurationVar(&s.limit, "timeout", time.Hour, "end of the whole run, whatever is left to do")
 	f.StringVar(&s.dataDir, "data-dir", "", "`directory` on the disk to measure, for temporary files (default: the system's)")
 	f.StringVar(&s.muster, "muster", "", "`program` to run as muster (default: built from this tree)")
@@ -109,15 +112,17 @@ type bench struct {
 }
 
 func (b *bench) run(ctx context.Context) error {
-	steps := []struct {
+	type step struct {
 		name string
 		do   func(ctx context.Context) (rate string, err error)
-	}{
-		{"start, empty", b.serve},
-		{"put every key", b.load},
-		{"stop", b.stop},
+	}
+	steps := []step{{"start, empty", b.serve}, {"put every key", b.load}, {"stop", b.stop}}
+	if b.fast {
+		steps = []step{{"put every key, in this process", b.loadHere}}
+	}
+	steps = append(steps, []step{
 		{"start until it serves", b.serve},
-		{"kill", b.crash},
+		{"kill while it is written to", b.crash},
 		{"start after the kill", b.serve},
 		{"count every key", b.count},
 		{"stream every key", b.stream},
@@ -127,7 +132,7 @@ func (b *bench) run(ctx context.Context) error {
 		{"write until the next snapshot", b.write},
 		{"stop, empty again", b.stop},
 		{"start, empty again", b.serve},
-	}
+	}...)
 	for _, step := range steps {
 		b.resetPeak()
 		began := time.Now()

@@ -74,8 +74,6 @@ func (b *bench) serve(ctx context.Context) (string, error) {
 
 func (b *bench) stop(context.Context) (string, error) { return "", b.end(syscall.SIGTERM) }
 
-func (b *bench) crash(context.Context) (string, error) { return "", b.end(syscall.SIGKILL) }
-
 func (b *bench) end(sig os.Signal) error {
 	_ = b.client.Close()
 	if err := b.cmd.Process.Signal(sig); err != nil {

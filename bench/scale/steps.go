@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -41,11 +42,31 @@ func (b *bench) load(ctx context.Context) (string, error) {
 		})
 	}
 	for i := 0; i < b.keys && ctx.Err() == nil; i += b.puts {
-		next <- i
+		select {
+		case next <- i:
+		case <-ctx.Done():
+		}
 	}
 	close(next)
 	clients.Wait()
 	return perSecond(float64(b.keys), "keys", began), context.Cause(ctx)
+}
+
+// crash kills it while keys are written again, so that what it has not made
+// durable beside its log is as much as it gets.
+func (b *bench) crash(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		_, _ = b.load(ctx) // it is cut short
+		close(ended)
+	}()
+	time.Sleep(5 * time.Second)
+	cancel() // no client is closed under a call
+	err := b.end(syscall.SIGKILL)
+	<-ended
+	return "", err
 }
 
 func (b *bench) count(ctx context.Context) (string, error) {
