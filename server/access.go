@@ -8,14 +8,34 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/musterhq/muster"
 )
 
 // access is what every HTTP request passes first: which hosts and which web
 // sites it may come from. It looks at nothing else; that is TLS's and auth's.
 type access struct {
-	cors  []string // origins; "*": all
-	hosts []string // as named by requests in plain text; "*": all
+	cors  []string                    // origins; "*": all
+	hosts []string                    // as named by requests in plain text; "*": all
+	sites *http.CrossOriginProtection // those of cors may change things; nil: all
 	next  http.Handler
+}
+
+// changers are the web sites whose pages may change things outside of /v1/: those
+// that may read there, and no others. A browser sends a POST of plain text without
+// asking first, whether or not the page may read the answer, and from inside of a
+// network that nobody else can reach. nil: all.
+func changers(cors []string) (*http.CrossOriginProtection, error) {
+	if slices.Contains(cors, "*") {
+		return nil, nil
+	}
+	p := http.NewCrossOriginProtection()
+	for _, origin := range cors {
+		if err := p.AddTrustedOrigin(origin); err != nil {
+			return nil, fmt.Errorf("%w: --cors %q: want the origin of a web site, such as https://example.org, or *", muster.ErrConfig, origin)
+		}
+	}
+	return p, nil
 }
 
 type connKey struct{}
@@ -40,7 +60,14 @@ func (a *access) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("The Host header names %q, which is not in --host-whitelist. A web site that has its own name\npoint here is kept out by that (DNS rebinding). Add the name to the list, or use TLS.", host), http.StatusMisdirectedRequest)
 		return
 	}
-	// What changes the cluster is not for web sites.
+	sites := a.sites
+	if strings.HasPrefix(r.URL.Path, "/v1/") {
+		sites = http.NewCrossOriginProtection() // what changes the cluster is not for web sites
+	}
+	if sites != nil && sites.Check(r) != nil {
+		http.Error(w, fmt.Sprintf("This request comes from a page of another web site (%s), which may change nothing here; see --cors.", r.Header.Get("Origin")), http.StatusForbidden)
+		return
+	}
 	if !strings.HasPrefix(r.URL.Path, "/v1/") {
 		if slices.Contains(a.cors, "*") {
 			allowOrigin(w, "*")

@@ -31,8 +31,8 @@ type Config struct {
 	GRPC GRPC
 	// NoGateway serves no JSON under /v3/.
 	NoGateway bool
-	// CORS are the web sites (origins) whose pages may read answers, but for those
-	// under /v1/; "*": all. Default: none.
+	// CORS are the web sites (origins) whose pages may read answers and change keys,
+	// but nothing under /v1/; "*": all. Default: none.
 	CORS []string
 	// HostWhitelist are the host names by which requests over HTTP in plain text
 	// may call this server. Default: any.
@@ -131,6 +131,9 @@ func (c Config) validate() error {
 	host, _, _ := net.SplitHostPort(es[0].addr)
 	if ip := net.ParseIP(host); c.Advertise == "" && (host == "" || (ip != nil && ip.IsUnspecified())) {
 		return fmt.Errorf("%w: --listen %q is every address of this machine, and none that could be told to others: say with --advertise where clients reach it", muster.ErrConfig, c.Listen)
+	}
+	if _, err := changers(c.CORS); err != nil {
+		return err
 	}
 	if c.Metrics != "" && c.Metrics != "basic" && c.Metrics != "extensive" {
 		return fmt.Errorf("%w: metrics %q (--metrics): want basic or extensive", muster.ErrConfig, c.Metrics)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/musterhq/muster"
 	"github.com/musterhq/muster/internal/testcert"
 )
 
@@ -160,6 +162,12 @@ func TestAccess(t *testing.T) {
 		{"OPTIONS", "/v1/leave", "https://good.example", "", 405, ""},
 		{"GET", "/health", "", "evil.example", 421, ""},
 		{"GET", "/v1/status", "", "evil.example:80", 421, ""},
+		// What a page may change: by a POST that needs no asking first, too.
+		{"POST", "/v3/kv/range", "https://evil.example", "", 403, ""},
+		{"POST", "/v3/kv/range", "https://good.example", "", 400, "https://good.example"},
+		{"POST", "/v3/kv/range", "", "", 400, ""},
+		{"POST", "/v1/transfer?to=x", "https://good.example", "", 403, ""},
+		{"POST", "/v1/transfer?to=x", "", "", 404, ""},
 	} {
 		if code, allowed := ask(tt.method, tt.path, tt.origin, tt.host); code != tt.code || allowed != tt.allowed {
 			t.Errorf("%+v: %d, allowed: %q", tt, code, allowed)
@@ -168,6 +176,15 @@ func TestAccess(t *testing.T) {
 	s, _ = single(t, func(c *Config) { c.CORS = []string{"*"} })
 	if code, allowed := ask("GET", "/health", "https://evil.example", "evil.example"); code != 200 || allowed != "*" {
 		t.Errorf("by default: %d, allowed: %q", code, allowed)
+	}
+	if code, _ := ask("POST", "/v3/kv/range", "https://evil.example", ""); code != 400 {
+		t.Errorf("a key of all sites': %d", code)
+	}
+	if code, _ := ask("POST", "/v1/transfer?to=x", "https://evil.example", ""); code != 403 {
+		t.Errorf("the cluster is changed by a page from elsewhere: %d", code)
+	}
+	if err := (Config{Listen: defaultListen, CORS: []string{"example.org"}}).validate(); !errors.Is(err, muster.ErrConfig) || !strings.Contains(err.Error(), "--cors") {
+		t.Errorf("an origin that is none: %v", err)
 	}
 }
 

@@ -175,7 +175,8 @@ func newServer(cfg Config, node member, store store, size func() (int64, int64),
 		s.gateway = newGateway(s.inner.conn)
 	}
 	metrics := s.metrics()
-	s.http = s.newHTTP(&access{cors: cfg.CORS, hosts: cfg.HostWhitelist, next: s.routes(metrics)})
+	sites, _ := changers(cfg.CORS) // validate has seen to it
+	s.http = s.newHTTP(&access{cors: cfg.CORS, hosts: cfg.HostWhitelist, sites: sites, next: s.routes(metrics)})
 	s.probing = s.newHTTP(s.probeRoutes(metrics))
 	return s
 }

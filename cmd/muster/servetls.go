@@ -32,7 +32,7 @@ func registerPort(set *pflag.FlagSet, f *server.Config) {
 	set.Uint32Var(&f.GRPC.MaxConcurrentStreams, "max-concurrent-streams", math.MaxUint32, "how many requests and streams one client connection may have open")
 	set.BoolVar(&f.GRPC.Reflection, "grpc-reflection", false, "let clients ask for the gRPC services and their messages")
 	set.StringVar(&f.Metrics, "metrics", "basic", "basic, or extensive: with histograms of how long gRPC's calls take")
-	set.StringSliceVar(&f.CORS, "cors", []string{"*"}, "web sites (origins) whose pages may read answers over HTTP, but for those under /v1/; * is all")
+	set.StringSliceVar(&f.CORS, "cors", []string{"*"}, "web sites (origins) whose pages may read answers over HTTP and change keys, but nothing under /v1/; * is all")
 	set.StringSliceVar(&f.HostWhitelist, "host-whitelist", []string{"*"}, "host names by which HTTP in plain text may call this server, against DNS rebinding; * is any")
 	set.StringVar(&f.ListenMetrics, "listen-metrics", "", "addresses to serve /metrics, /health, /livez and /readyz on besides, as --listen (default: none)")
 }
