@@ -14,9 +14,9 @@ import (
 )
 
 // newGateway takes the requests under /v3/, in JSON, to the gRPC server that conn
-// leads to.
-func newGateway(conn *grpc.ClientConn) http.Handler {
-	mux := runtime.NewServeMux(runtime.WithMarshalerOption(runtime.MIMEWildcard, marshaler()))
+// leads to. It reads no message of more than limit bytes.
+func newGateway(conn *grpc.ClientConn, limit int64) http.Handler {
+	mux := runtime.NewServeMux(runtime.WithMarshalerOption(runtime.MIMEWildcard, bounded{marshaler(), limit}))
 	for _, register := range []func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error{
 		gw.RegisterKVHandler, gw.RegisterWatchHandler, gw.RegisterLeaseHandler,
 		gw.RegisterClusterHandler, gw.RegisterMaintenanceHandler, gw.RegisterAuthHandler,

@@ -109,7 +109,7 @@ func TestGatewayPassesTokensAndStreams(t *testing.T) {
 	pb.RegisterWatchServer(api, echo{})
 	ended := make(chan error)
 	go func() { ended <- api.Serve(in.listener) }()
-	s := http.Server{Handler: newGateway(in.conn)}
+	s := http.Server{Handler: newGateway(in.conn, 1<<20)}
 	l := listening(t)
 	go func() { s.Serve(l); ended <- nil }()
 	defer func() {

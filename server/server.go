@@ -172,7 +172,7 @@ func newServer(cfg Config, node member, store store, size func() (int64, int64),
 	s.locks = lockapi.New(s.inner.conn, api.OnBehalf)
 	s.grpc = s.newGRPC(api)
 	if !cfg.NoGateway {
-		s.gateway = newGateway(s.inner.conn)
+		s.gateway = newGateway(s.inner.conn, jsonPerByte*int64(api.MaxMessageBytes()))
 	}
 	metrics := s.metrics()
 	sites, _ := changers(cfg.CORS) // validate has seen to it

@@ -174,7 +174,7 @@ func New(cfg Config) *Server {
 func (s *Server) Options() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.NumStreamWorkers(streamWorkers),
-		grpc.MaxRecvMsgSize(s.cfg.MaxRequestBytes + overheadBytes),
+		grpc.MaxRecvMsgSize(s.MaxMessageBytes()),
 		grpc.MaxSendMsgSize(math.MaxInt32),
 		grpc.MaxConcurrentStreams(math.MaxUint32),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second}),
@@ -184,6 +184,9 @@ func (s *Server) Options() []grpc.ServerOption {
 		grpc.ChainStreamInterceptor(s.requireLeaderStream, s.admitStream),
 	}
 }
+
+// MaxMessageBytes is how long a message from a client may be.
+func (s *Server) MaxMessageBytes() int { return s.cfg.MaxRequestBytes + overheadBytes }
 
 // Register adds the services to a gRPC server made with [Server.Options].
 func (s *Server) Register(r grpc.ServiceRegistrar) {
