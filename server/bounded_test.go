@@ -25,7 +25,8 @@ func (e *endless) Read(b []byte) (int, error) {
 func TestGatewayReadsNoEndlessMessage(t *testing.T) {
 	const limit = 8 << 10
 	s, _ := single(t, func(c *Config) { c.MaxRequestBytes = 1 << 20 })
-	body := io.LimitReader(&endless{}, jsonPerByte*2<<20)
+	// Little more, which is read before the connection is closed.
+	body := io.LimitReader(&endless{}, jsonPerByte*int64(s.api.MaxMessageBytes())+4<<10)
 	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}).Post("http://"+s.ClientAddr()+"/v3/kv/put", "application/json", body)
 	if err != nil {
 		t.Fatal(err)
