@@ -124,12 +124,7 @@ func (s *Server) keepQuota(ctx context.Context) {
 
 // raise raises an alarm, unless it is raised already.
 func (s *Server) raise(ctx context.Context, kind pb.AlarmType, member uint64) {
-	for _, a := range s.store.Alarms() {
-		if a.GetAlarm() == kind && a.GetMemberID() == member {
-			return
-		}
-	}
-	if s.node.Status().ClusterID.IsZero() {
+	if holds(s.store.Alarms(), &pb.AlarmMember{Alarm: kind, MemberID: member}) || s.node.Status().ClusterID.IsZero() {
 		return
 	}
 	cmd, err := kv.EncodeAlarm(&pb.AlarmRequest{Action: pb.AlarmRequest_ACTIVATE, Alarm: kind, MemberID: member})
@@ -140,7 +135,5 @@ func (s *Server) raise(ctx context.Context, kind pb.AlarmType, member uint64) {
 	}
 	if err != nil {
 		s.log.Warn("an alarm could not be raised; trying again", "alarm", kind.String(), "err", err)
-		return
 	}
-	s.log.Warn("alarm raised", "alarm", kind.String(), "member", member)
 }

@@ -3,12 +3,15 @@ package server
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+
+	"github.com/musterhq/muster/kv"
 )
 
 // measured is a store of which only the size counts.
@@ -114,6 +117,31 @@ func TestAlarmsAndHealth(t *testing.T) {
 	}
 	if got := r.answer(t, "/readyz?exclude=data_corruption"); got != "200 ok" {
 		t.Errorf("/readyz without the alarm: %s", got)
+	}
+}
+
+// Whoever raises an alarm, each member's log says once what it keeps from
+// happening, and when it is over.
+func TestAlarmsAreLogged(t *testing.T) {
+	r := newRig(t)
+	out := &logged{}
+	s := &Server{log: slog.New(slog.NewTextHandler(out, nil)), store: r.store, node: r.node}
+	r.raise(t.Context(), pb.AlarmType_NOSPACE, 1)
+	told := s.logAlarmsSince(nil)
+	told = s.logAlarmsSince(told)
+	if got := out.String(); strings.Count(got, "alarm NOSPACE") != 1 || !strings.Contains(got, "etcdctl alarm disarm") {
+		t.Errorf("raised: %s", got)
+	}
+	cmd, err := kv.EncodeAlarm(&pb.AlarmRequest{Action: pb.AlarmRequest_DEACTIVATE, Alarm: pb.AlarmType_NOSPACE, MemberID: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.node.Propose(t.Context(), cmd); err != nil {
+		t.Fatal(err)
+	}
+	s.logAlarmsSince(told)
+	if got := out.String(); !strings.Contains(got, "the alarm NOSPACE was cleared") {
+		t.Errorf("cleared: %s", got)
 	}
 }
 

@@ -209,6 +209,7 @@ func (s *Server) serve(ls ...net.Listener) {
 		s.group.Go(func() { s.keepChecking(s.background, s.cfg.CorruptCheckTime, s.cfg.InitialCorruptCheck) })
 	}
 	s.group.Go(s.autoCompact)
+	s.group.Go(func() { s.logAlarms(s.background) })
 	go s.watch()
 }
 
