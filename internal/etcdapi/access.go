@@ -54,8 +54,15 @@ func needOf(method string, req any) need {
 			return needUser
 		}
 		return needRoot
+	case pb.Cluster_MemberAdd_FullMethodName:
+		if r, ok := req.(*pb.MemberAddRequest); ok {
+			if _, err := peerURLs(r.GetPeerURLs()); err != nil {
+				return needNobody // it is refused for its URLs, whoever asks, as in etcd
+			}
+		}
+		return needRoot
 	case pb.KV_Compact_FullMethodName,
-		pb.Cluster_MemberAdd_FullMethodName, pb.Cluster_MemberRemove_FullMethodName,
+		pb.Cluster_MemberRemove_FullMethodName,
 		pb.Cluster_MemberUpdate_FullMethodName, pb.Cluster_MemberPromote_FullMethodName,
 		pb.Maintenance_Defragment_FullMethodName, pb.Maintenance_Hash_FullMethodName,
 		pb.Maintenance_HashKV_FullMethodName, pb.Maintenance_Snapshot_FullMethodName,

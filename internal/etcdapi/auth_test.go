@@ -380,3 +380,17 @@ func TestAdmitHTTP(t *testing.T) {
 	ask(token("a.1"), kv.ErrPermissionDenied)
 	ask(token("x.1"), rpctypes.ErrGRPCInvalidAuthToken)
 }
+
+// TestURLsComeBeforeTheCaller: as in etcd, MemberAdd looks at its URLs before it
+// asks who calls.
+func TestURLsComeBeforeTheCaller(t *testing.T) {
+	r := newRig(t)
+	r.guard(t)
+	c := pb.NewClusterClient(r.client(t).ActiveConnection())
+	for url, want := range map[string]error{"nonsense": rpctypes.ErrGRPCMemberBadURLs, "http://h4:2380": rpctypes.ErrGRPCUserEmpty} {
+		_, err := c.MemberAdd(testContext(t), &pb.MemberAddRequest{PeerURLs: []string{url}})
+		if err == nil || status.Convert(err).Message() != status.Convert(want).Message() {
+			t.Errorf("%s: %v, want %v", url, err, want)
+		}
+	}
+}
