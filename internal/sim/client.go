@@ -7,7 +7,10 @@ import (
 	"math"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/musterhq/muster/internal/history"
+	"github.com/musterhq/muster/kv"
 	"github.com/musterhq/muster/statemachine"
 )
 
@@ -30,6 +33,13 @@ type attempt struct {
 	tries  int
 	over   bool
 	before uint64 // highest index that anybody knew to be committed when a read was asked for
+
+	// Of a keyspace.
+	req    proto.Message // nil: cmd is all that is known
+	reply  kv.Reply
+	answer string // as history.Answer has it
+	since  int64  // revision when a read was asked for
+	done   func(*attempt)
 }
 
 func (c *clients) start() {
@@ -61,7 +71,12 @@ func (c *clients) act(client int) {
 		c.think(client)
 		return
 	}
-	a := c.attempt(client, up[c.w.rng.IntN(len(up))])
+	p := up[c.w.rng.IntN(len(up))]
+	if c.w.plan.keyspace {
+		c.request(client, p)
+		return
+	}
+	a := c.attempt(client, p)
 	a.op.Key = fmt.Sprintf("k%d", c.w.rng.IntN(keys))
 	switch x := c.w.rng.IntN(10); {
 	case x < 4:
@@ -95,15 +110,27 @@ func (a *attempt) begin() {
 		if s := &p.view.Status; s.State == "leader" && a.w.truth.deposed(s.Term) {
 			a.w.sometimes(staleLeaderAsked)
 		}
+		a.since = a.w.truth.keys.now.Rev
 		a.seq = p.m.Read()
 		p.reading[a.seq] = a
 	} else {
-		a.cmd = command{Op: a.op.ID, Kind: a.op.Kind, Key: a.op.Key, Value: a.op.Value, Old: a.op.Old}.encode()
+		a.cmd = a.command()
 		a.seq = p.m.Propose(a.cmd)
 		p.waiting[a.seq] = a
 	}
 	p.m.Drive()
 	p.settle()
+}
+
+// command is what is proposed.
+func (a *attempt) command() []byte {
+	switch {
+	case a.req != nil:
+		return numbered(a.op.ID, encode(a.req))
+	case a.w.plan.keyspace:
+		return a.cmd
+	}
+	return command{Op: a.op.ID, Kind: a.op.Kind, Key: a.op.Key, Value: a.op.Value, Old: a.op.Old}.encode()
 }
 
 // end closes the operation, as far as its client is concerned.
@@ -115,6 +142,10 @@ func (a *attempt) end(f history.Fate) {
 	a.op.Fate = f
 	if f == history.Happened {
 		a.op.Return = a.w.stamp()
+	}
+	if a.done != nil {
+		a.done(a)
+		return
 	}
 	a.w.clients.think(a.op.Client)
 }
@@ -128,7 +159,11 @@ func (a *attempt) Finish(r statemachine.Result, err error) {
 		a.end(history.Unknown)
 		return
 	}
-	a.op.Won = r.(bool)
+	if reply, ok := r.(kv.Reply); ok {
+		a.reply, a.answer = reply, history.Answer(reply.Response, reply.Err)
+	} else {
+		a.op.Won = r.(bool)
+	}
 	a.end(history.Happened)
 }
 
@@ -140,7 +175,10 @@ func (a *attempt) read(index uint64) {
 	if index < a.before {
 		a.w.fail("%s answered a read at index %d, but %d was committed before it was asked for", a.p, index, a.before)
 	}
-	a.op.Got = a.p.regs.state.Values[a.op.Key]
+	if a.done == nil && !a.p.regs.get(a) {
+		a.never()
+		return
+	}
 	a.end(history.Happened)
 }
 
@@ -192,7 +230,7 @@ func (a *attempt) never() { a.end(history.DidNot) }
 
 // sortedAttempts lists them by their numbers.
 func sortedAttempts(m map[uint64]*attempt) []*attempt {
-	return slices.SortedFunc(maps.Values(m), func(a, b *attempt) int { return cmp.Compare(a.op.ID, b.op.ID) })
+	return slices.SortedFunc(maps.Values(m), func(a, b *attempt) int { return cmp.Or(cmp.Compare(a.op.ID, b.op.ID), cmp.Compare(a.seq, b.seq)) })
 }
 
 // history is what clients saw, with what the log says of the rest.

@@ -17,6 +17,7 @@ const (
 	soonLeader = 4 * election
 	lateLeader = 16 * election
 	settling   = 120 * second
+	leasesEnd  = 3*longestLease*second + lateLeader // without a renewal
 )
 
 // heal ends all faults and demands a good end: a leader, no joint
@@ -44,6 +45,7 @@ func (w *World) heal() {
 		return
 	}
 	w.leaderTook = w.now - begun
+	w.await(leasesEnd, w.leasesLeft)
 	w.await(settling, w.settled)
 }
 
@@ -159,10 +161,10 @@ func (w *World) unsettled(n *node, l *process) string {
 		return fmt.Sprintf("has applied %d of %d", p.view.Status.Applied, l.view.Status.Applied)
 	case p.view.Status.Leader != l.self.NodeID:
 		return "follows another leader"
-	case p.regs.state.Applied != w.truth.committed():
-		return fmt.Sprintf("has a machine at %d of %d", p.regs.state.Applied, w.truth.committed())
-	case p.regs.state.sum() != w.truth.model.sum():
-		w.fail("%s has another state than the log makes", p)
+	case p.regs.at() != w.truth.committed():
+		return fmt.Sprintf("has a machine at %d of %d", p.regs.at(), w.truth.committed())
+	case p.regs.differs(&w.truth) != "":
+		w.fail("%s has another state than the log makes: %s", p, p.regs.differs(&w.truth))
 	case len(p.waiting)+len(p.reading) > 0:
 		return "has clients that wait"
 	}

@@ -44,7 +44,8 @@ type registers struct {
 // state is what an image holds.
 type state struct {
 	Applied uint64            `json:"applied"`
-	Values  map[string]string `json:"values"` // encoding/json sorts the keys
+	Values  map[string]string `json:"values"`          // encoding/json sorts the keys
+	Image   int               `json:"image,omitempty"` // of a keyspace, whose receipt this is
 }
 
 var _ statemachine.Machine = (*registers)(nil)

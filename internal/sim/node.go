@@ -130,15 +130,16 @@ func (n *node) wipe() {
 
 // process is one run of a member.
 type process struct {
-	node  *node
-	boots int
-	m     *member.Member
-	self  wire.Identity
-	view  *member.View
-	dir   *datadir.Dir
-	log   *raftlog.Log
-	store *snapshot.Store
-	regs  *registers
+	node    *node
+	boots   int
+	m       *member.Member
+	self    wire.Identity
+	view    *member.View
+	dir     *datadir.Dir
+	log     *raftlog.Log
+	store   *snapshot.Store
+	regs    engine   // nil: not yet
+	tending *tending // of leases; nil: none
 
 	writer   member.Writer
 	applier  *member.Applier
@@ -189,7 +190,7 @@ func (p *process) boot() error {
 	if p.store, err = snapshot.Open(dir.SnapshotPath(), n.fs); err != nil {
 		return err
 	}
-	p.regs = &registers{w: w, fs: n.fs, every: uint64(5 + w.rng.IntN(60))}
+	p.regs = w.newEngine(n.fs)
 	opened, err := p.regs.Open(dir.MachinePath())
 	if err != nil {
 		return err
@@ -213,6 +214,7 @@ func (p *process) boot() error {
 	w.say("%s is up: boot %d, %s, applied %d, log to %d", n.host, n.boots, p.view.Stage, applied, p.log.LastIndex())
 	m.Drive()
 	p.tick()
+	p.tend()
 	return nil
 }
 
@@ -283,11 +285,26 @@ func (p *process) bury() {
 	p.dead = true
 	n.proc = nil
 	n.w.net.cutOff(p)
+	p.close()
 	for _, a := range sortedAttempts(p.waiting) {
 		a.unknown("its member died")
 	}
 	for _, a := range sortedAttempts(p.reading) {
 		a.never()
+	}
+}
+
+// close ends what of the machine the world can't see: it has goroutines.
+func (p *process) close() {
+	for _, v := range p.node.w.watchers {
+		if v.p == p {
+			v.leave()
+		}
+	}
+	if p.regs != nil {
+		if err := p.regs.Close(); err != nil {
+			p.node.w.fail("%s: close the machine: %v", p, err)
+		}
 	}
 }
 

@@ -59,7 +59,7 @@ func (t *truth) replay(s entrySum) {
 			panic(err) // it was read before
 		}
 		r := registers{state: t.model}
-		t.applied[c.Op] = outcome{s.entry.GetIndex(), r.carryOut(c)}
+		t.applied[c.Op] = outcome{index: s.entry.GetIndex(), won: r.carryOut(c)}
 	})
 	if err != nil {
 		panic(fmt.Sprintf("sim: %v", err)) // it was read before

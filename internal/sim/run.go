@@ -27,7 +27,7 @@ type Result struct {
 var global sync.Mutex
 
 // NewScript is the script of a seed.
-func NewScript(seed uint64) Script { return newScript(seed, newPlan(seed).trouble) }
+func NewScript(seed uint64) Script { return newScript(seed, newPlan(seed)) }
 
 // LateLeader says that it took longer than four election timeouts.
 func (r *Result) LateLeader() bool { return r.LeaderTook > soonLeader }
@@ -47,6 +47,7 @@ func RunTo(out io.Writer, seed uint64, script Script) (r Result) {
 		if p := recover(); p != nil {
 			w.fail("panic: %v\n%s", p, debug.Stack())
 		}
+		w.close()
 		r = w.result(script)
 	}()
 	w.live(script)
@@ -71,6 +72,10 @@ func (w *World) live(script Script) {
 		w.after(d, "first start", n.start)
 	}
 	w.clients.start()
+	if w.plan.keyspace {
+		w.startWatchers()
+		w.startTenants()
+	}
 	for _, f := range script {
 		w.after(f.At, f.Kind, func() { w.befall(f) })
 	}
@@ -80,7 +85,15 @@ func (w *World) live(script Script) {
 	}
 	w.quiet()
 	if w.failure == "" {
+		w.watched()
 		w.judge()
+	}
+}
+
+// close ends the machines.
+func (w *World) close() {
+	for _, p := range w.running() {
+		p.close()
 	}
 }
 

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	"github.com/musterhq/muster/internal/crashfs"
@@ -35,12 +36,14 @@ func (s Script) String() string {
 	return b.String()
 }
 
-// kinds is what may befall the world, how often, and what it is.
-var kinds = []struct {
+type kind struct {
 	kind   string
 	weight int
 	do     func(*World, Fault)
-}{
+}
+
+// kinds is what may befall the world, how often, and what it is.
+var kinds = []kind{
 	{"isolate", 8, func(w *World, f Fault) { w.isolate(w.node(f.A)) }},
 	{"one way", 5, func(w *World, f Fault) { w.net.cut[[2]string{w.node(f.A).host, w.node(f.B).host}] = true }},
 	{"split", 5, (*World).split},
@@ -83,8 +86,18 @@ var kinds = []struct {
 	{"promote", 5, (*World).promote},
 }
 
+// keyKinds is what befalls a keyspace besides.
+var keyKinds = []kind{
+	{"compact", 14, (*World).compact},
+	{"pause the leader", 8, func(w *World, f Fault) { w.onLeader(func(n *node) { n.pause(instant(f.N%6000) * millisecond) }) }},
+}
+
 // newScript draws one.
-func newScript(seed uint64, trouble instant) Script {
+func newScript(seed uint64, p plan) Script {
+	trouble, kinds := p.trouble, kinds
+	if p.keyspace {
+		kinds = slices.Concat(kinds, keyKinds)
+	}
 	r := rand.New(rand.NewPCG(seed, 4))
 	total := 0
 	for _, k := range kinds {
@@ -108,7 +121,7 @@ func newScript(seed uint64, trouble instant) Script {
 // befall carries a fault out.
 func (w *World) befall(f Fault) {
 	w.say("fault: %s", f)
-	for _, k := range kinds {
+	for _, k := range slices.Concat(kinds, keyKinds) {
 		if k.kind == f.Kind {
 			k.do(w, f)
 		}

@@ -57,6 +57,20 @@ const (
 	operatorUnknown   = "an operator heard unknown"
 	operatorRefused   = "an operator heard refused"
 	operatorApplied   = "an operator heard applied"
+
+	// Of keyspaces.
+	historyCompacted = "history was compacted"
+	pastRead         = "a revision of the past was read"
+	watchMoved       = "a watch went on at another member"
+	watchCompacted   = "a watch heard that what it wanted is compacted"
+	leasesTakenOver  = "a leader took leases over"
+	leaseEnded       = "a lease ended because its time was over"
+	leaseRenewed     = "a lease was renewed"
+	leaseNoted       = "it was noted what a lease had left"
+	noteTakenBack    = "a renewal took a note back"
+	expiryTooLate    = "a deposed leader ended a lease, and was refused"
+	lockTaken        = "a lock was taken"
+	fencedOff        = "a write was fenced off"
 )
 
 // Sometimes lists what should have happened at least once in a thousand runs.
@@ -109,6 +123,18 @@ func Sometimes() []string {
 		promotedByName,
 		operatorRefused,
 		operatorApplied,
+		historyCompacted,
+		pastRead,
+		watchMoved,
+		watchCompacted,
+		leasesTakenOver,
+		leaseEnded,
+		leaseRenewed,
+		leaseNoted,
+		noteTakenBack,
+		expiryTooLate,
+		lockTaken,
+		fencedOff,
 	}
 	for _, m := range moments {
 		list = append(list, ambushed(m))

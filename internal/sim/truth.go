@@ -19,6 +19,7 @@ type truth struct {
 	log     []entrySum                // what was committed, from index first on
 	first   uint64                    // index of log[0]
 	model   state                     // the machine, as the log makes it
+	keys    keyTruth                  // likewise, in a world with a keyspace
 	applied map[int]outcome           // by operation
 
 	members  map[uint64]uint64                         // hash of the membership by the index it was applied at
@@ -47,8 +48,10 @@ type entrySum struct {
 
 // outcome is what became of a command.
 type outcome struct {
-	index uint64
-	won   bool
+	index  uint64
+	won    bool
+	answer string // of a keyspace
+	at     int64  // likewise: when, as the calls and returns of clients are counted
 }
 
 func newTruth() truth {
@@ -138,19 +141,37 @@ func (t *truth) commit(w *World, e *raftpb.Entry, s entrySum) {
 		return
 	}
 	err := wire.ReadCommands(data, func(_ wire.RequestID, cmd []byte) {
+		if w.plan.keyspace {
+			t.commitKeys(w, index, cmd)
+			return
+		}
 		var c command
 		if err := json.Unmarshal(cmd, &c); err != nil {
 			w.fail("entry %d: %v", index, err)
 			return
 		}
-		if old, twice := t.applied[c.Op]; twice {
-			w.fail("operation %d is in the log twice, at %d and at %d", c.Op, old.index, index)
-		}
+		t.once(w, c.Op, index)
 		r := registers{state: t.model}
-		t.applied[c.Op] = outcome{index, r.carryOut(c)}
+		t.applied[c.Op] = outcome{index: index, won: r.carryOut(c)}
 	})
 	if err != nil {
 		w.fail("entry %d: %v", index, err)
+	}
+}
+
+// commitKeys is commit of one command of a keyspace.
+func (t *truth) commitKeys(w *World, index uint64, cmd []byte) {
+	op, answer := t.keys.commit(index, cmd)
+	if op != 0 {
+		t.once(w, op, index)
+		t.applied[op] = outcome{index: index, answer: answer, at: w.stamp()}
+	}
+}
+
+// once: no operation is in the log twice.
+func (t *truth) once(w *World, op int, index uint64) {
+	if old, twice := t.applied[op]; twice {
+		w.fail("operation %d is in the log twice, at %d and at %d", op, old.index, index)
 	}
 }
 

@@ -43,6 +43,10 @@ type World struct {
 	ops     operators
 	stops   []*stop // members that were told to stop, in that order
 
+	images   []checkpoint // of keyspaces, by number from 1
+	watchers []*watcher
+	tenants  []*tenant
+
 	ambushes   []ambush
 	transcript transcript
 	counters   map[string]int
@@ -63,11 +67,15 @@ type plan struct {
 	clients    int
 	zones      int            // in which the machines stand; 0: none
 	policy     cluster.Policy // that every node is configured with
+	keyspace   bool           // the machine speaks etcd
 }
+
+// keyspaces: one seed in so many has a keyspace for a machine. They take longer.
+const keyspaces = 5
 
 func newPlan(seed uint64) plan {
 	r := rand.New(rand.NewPCG(seed, 1))
-	p := plan{founders: 3, voters: 5, imageBytes: 1500 + r.Int64N(6000), clients: 2 + r.IntN(4)}
+	p := plan{founders: 3, voters: 5, imageBytes: 1500 + r.Int64N(6000), clients: 2 + r.IntN(4), keyspace: seed%keyspaces == 2}
 	switch r.IntN(10) {
 	case 0:
 		p.founders = 1
@@ -107,6 +115,7 @@ func newWorld(seed uint64, p plan) *World {
 	}
 	w.net = newNetwork(w)
 	w.truth = newTruth()
+	w.truth.keys = newKeyTruth(w)
 	w.clients.w, w.ops.w = w, w
 	var seeds []string
 	for i := range w.plan.founders {
@@ -185,11 +194,26 @@ const patience = 20 * time.Second
 
 // judge says whether what clients saw can be explained.
 func (w *World) judge() {
+	if w.plan.keyspace {
+		w.judgeKeys()
+		return
+	}
 	ops := w.clients.history(&w.truth)
 	if w.failure != "" {
 		return
 	}
 	if err := history.Check(ops, patience); err != nil {
+		w.fail("clients: %v", err)
+	}
+}
+
+// judgeKeys is judge, of clients of a keyspace.
+func (w *World) judgeKeys() {
+	rs := w.clients.requests(&w.truth)
+	if w.failure != "" {
+		return
+	}
+	if err := history.CheckEtcd(rs, patience); err != nil {
 		w.fail("clients: %v", err)
 	}
 }
