@@ -399,3 +399,23 @@ func TestAuthIsKept(t *testing.T) {
 	}
 	must(t, other.Close())
 }
+
+// TestAlarmBeforeUsers: what alarms refuse is refused as that, whoever asks; what
+// they allow is a matter of permissions.
+func TestAlarmBeforeUsers(t *testing.T) {
+	d, _ := guarded(t)
+	d.as(d.now("root"), &pb.AlarmRequest{Action: pb.AlarmRequest_ACTIVATE, MemberID: 1, Alarm: pb.AlarmType_NOSPACE})
+	for _, c := range []struct {
+		req  proto.Message
+		want error
+	}{
+		{&pb.PutRequest{Key: []byte("x")}, ErrNoSpace},
+		{&pb.TxnRequest{Failure: []*pb.RequestOp{putOp("x", "1")}}, ErrNoSpace},
+		{&pb.DeleteRangeRequest{Key: []byte("x")}, ErrPermissionDenied},
+		{&pb.AuthUserAddRequest{Name: "eve"}, ErrPermissionDenied},
+	} {
+		if got := d.as(d.now("bob"), c.req); !errors.Is(got.Err, c.want) {
+			t.Errorf("%v: %v, want %v", c.req, got.Err, c.want)
+		}
+	}
+}

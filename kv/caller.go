@@ -52,14 +52,19 @@ func splitCaller(command []byte) (c Caller, inner []byte, ok bool) {
 	return Caller{Name: string(name), Revision: revision}, b[n:], true
 }
 
-// obey carries out a command if its caller may do that, by what holds at this
-// point of the log.
+// obey carries out a command if alarms allow it and its caller may do that, by
+// what holds at this point of the log. Alarms come first, as in etcd.
 func (a *applier) obey(e statemachine.Entry) (Reply, error) {
 	caller, command, ok := splitCaller(e.Command)
 	if !ok {
 		return Reply{Err: ErrBadCommand}, nil
 	}
 	e.Command = command
+	if len(command) > 0 {
+		if refusal := a.refusedByAlarm(command[0], command[1:]); refusal != nil {
+			return Reply{Err: refusal}, nil
+		}
+	}
 	if auth := a.known.auth.now(); auth.enabled && len(command) > 0 {
 		refusal, err := a.mayRun(auth, caller, e)
 		if refusal != nil || err != nil {
