@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -133,9 +134,29 @@ func TestFounding(t *testing.T) {
 	if _, err := PrepareFounding(disk, "nowhere", FoundingOptions{}); err == nil {
 		t.Error("prepared an image that isn't there")
 	}
-	if _, err := PrepareFounding(disk, "image", FoundingOptions{BumpRevision: -1}); err == nil {
-		t.Error("a revision fell")
+	for _, by := range []int64{-1, math.MaxInt64} {
+		if _, err := PrepareFounding(disk, "image", FoundingOptions{BumpRevision: by}); err == nil {
+			t.Errorf("bumped by %d, after which there are no revisions left, or lower ones", by)
+		}
 	}
+}
+
+// TestFoundingWithLeases: a new cluster counts terms from the beginning, and its
+// first leader has the leases that an old one's had in a later term.
+func TestFoundingWithLeases(t *testing.T) {
+	d := newDriver(t)
+	d.do(&pb.LeaseGrantRequest{ID: 7, TTL: 60})
+	d.do(&pb.PutRequest{Key: []byte("a"), Lease: 7})
+	must(t, d.lead(EncodeLeaseCheckpoint(57, 9, noteTTL(7, 30))))
+	file, _ := saved(t, d.Store)
+
+	n := opened(t, file, FoundingOptions{})
+	if l, ok := n.Lease(7); !ok || l.Remaining != 30 {
+		t.Errorf("the lease is %+v, %v; want 30 s left", l, ok)
+	}
+	must(t, n.lead(EncodeLeaseCheckpoint(2, 1, &pb.LeaseCheckpointRequest{})))
+	must(t, n.lead(EncodeLeaseExpiry(2, 7)))
+	n.expect(all(), "", false, 0)
 }
 
 // TestBackupOfNothing: a cluster may begin with an empty store, too.

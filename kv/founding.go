@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -33,8 +34,9 @@ type ImageInfo struct {
 
 // PrepareFounding changes the image in dir, which is that of an extracted
 // backup and nobody else's, to what a new cluster begins with: alarms are
-// cleared, since the members that raised them are not of the new one. It returns
-// the index that the cluster begins at. Everything is durable on return.
+// cleared, since the members that raised them are not of the new one, and so is
+// the term in which leases were taken over last, since the new one counts terms
+// from the beginning. It returns the index that the cluster begins at. Everything is durable on return.
 func PrepareFounding(fs vfs.FS, dir string, opt FoundingOptions) (index uint64, err error) {
 	s := New(Options{FS: fs, CacheBytes: 8 << 20})
 	s.dir = dir
@@ -57,8 +59,12 @@ func PrepareFounding(fs vfs.FS, dir string, opt FoundingOptions) (index uint64, 
 func (s *Store) prepareFounding(g *generation, opt FoundingOptions) (uint64, error) {
 	st := *g.state.Load()
 	st.applied = max(st.applied, firstIndex)
-	if opt.BumpRevision < 0 {
+	switch {
+	case opt.BumpRevision < 0:
 		return 0, fmt.Errorf("revisions never fall: can't be bumped by %d", opt.BumpRevision)
+	case opt.BumpRevision > maxBumpedRevision-st.current:
+		return 0, fmt.Errorf("revision %d can't be bumped by %d: that leaves too few for the writes to come; at most %d may be added",
+			st.current, opt.BumpRevision, max(0, maxBumpedRevision-st.current))
 	}
 	st.current += opt.BumpRevision
 	if opt.MarkCompacted {
@@ -69,11 +75,15 @@ func (s *Store) prepareFounding(g *generation, opt FoundingOptions) (uint64, err
 		return 0, err
 	}
 	a.deleteFact(alarmsKey())
+	a.deleteFact(leaseTermKey())
 	if err := a.commit(g, &st); err != nil {
 		return 0, err
 	}
 	return st.applied, s.flush(g)
 }
+
+// maxBumpedRevision leaves as many revisions for what is written as it spends.
+const maxBumpedRevision = math.MaxInt64 / 2
 
 // firstIndex is the lowest that an image can have that is not of a cluster's
 // beginning, which is empty.
