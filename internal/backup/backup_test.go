@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -77,6 +78,29 @@ func TestDamageIsSeen(t *testing.T) {
 	}
 	if _, err := Verify(bytes.NewReader(append(b, 0))); !errors.Is(err, ErrDamaged) {
 		t.Errorf("a byte too many: %v", err)
+	}
+}
+
+// spoiler is a file that changes what it is given, as a vfs.File may.
+type spoiler struct{}
+
+func (spoiler) Write(b []byte) (int, error) { clear(b); return len(b), nil }
+func (spoiler) Close() error                { return nil }
+
+// TestReadersAndWriters: a file may spoil what it is given, and an error of the
+// reader is none of the backup's.
+func TestReadersAndWriters(t *testing.T) {
+	i, _ := image(t)
+	b := whole(t, i)
+	if _, err := read(bytes.NewReader(b), func(File) (io.WriteCloser, error) { return spoiler{}, nil }); err != nil {
+		t.Errorf("written to files that change what they are given: %v", err)
+	}
+	for _, at := range []int{3, 100, len(b) / 2, len(b) - 1, len(b)} {
+		broken := errors.New("broken")
+		r := io.MultiReader(bytes.NewReader(b[:at]), iotest.ErrReader(broken))
+		if _, err := Verify(r); !errors.Is(err, broken) || errors.Is(err, ErrDamaged) {
+			t.Errorf("the reader breaks at byte %d: %v", at, err)
+		}
 	}
 }
 

@@ -79,7 +79,9 @@ func (h *Header) encode() ([]byte, error) {
 // readHeader reads the header and returns how many bytes it took.
 func readHeader(r io.Reader) (h Header, n int, err error) {
 	head := make([]byte, headLen)
-	if _, err := io.ReadFull(r, head); err != nil || string(head[:len(magic)]) != magic {
+	if _, err := io.ReadFull(r, head); err != nil && !ends(err) {
+		return h, 0, err
+	} else if err != nil || string(head[:len(magic)]) != magic {
 		return h, 0, fmt.Errorf("%w: it does not begin as one (a snapshot that etcd made can't be read)", ErrDamaged)
 	}
 	length := binary.LittleEndian.Uint32(head[len(magic):])
@@ -88,7 +90,7 @@ func readHeader(r io.Reader) (h Header, n int, err error) {
 	}
 	body := make([]byte, length)
 	if _, err := io.ReadFull(r, body); err != nil {
-		return h, 0, fmt.Errorf("%w: it ends in its header", ErrDamaged)
+		return h, 0, cut(err, "in its header")
 	}
 	if checksum(body) != binary.LittleEndian.Uint32(head[len(magic)+4:]) {
 		return h, 0, fmt.Errorf("%w: the checksum of its header does not match", ErrDamaged)

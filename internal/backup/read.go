@@ -73,15 +73,19 @@ func read(r io.Reader, create func(File) (io.WriteCloser, error)) (Header, error
 	if !bytes.Equal(got, want) {
 		return h, fmt.Errorf("%w: its checksum is %x, not %x", ErrDamaged, want, got)
 	}
-	if n, err := r.Read(got[:1]); n > 0 || err != io.EOF {
+	switch n, err := io.ReadFull(r, got[:1]); {
+	case n > 0:
 		return h, fmt.Errorf("%w: something follows its end", ErrDamaged)
+	case err != io.EOF:
+		return h, err
 	}
 	return h, nil
 }
 
 func readFile(in io.Reader, f File, out io.Writer) error {
 	sum := crc32.New(castagnoli())
-	if _, err := io.CopyN(io.MultiWriter(out, sum), in, f.Size); err != nil {
+	// The checksum first: other than an io.Writer, a vfs.File may change what it is given.
+	if _, err := io.CopyN(io.MultiWriter(sum, out), in, f.Size); err != nil {
 		return cut(err, "in "+f.Path)
 	}
 	var want [crcLen]byte
@@ -94,8 +98,12 @@ func readFile(in io.Reader, f File, out io.Writer) error {
 	return nil
 }
 
+// ends says whether an error of a reader is that there is no more.
+func ends(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
+
+// cut tells a backup that ends too early from a reader that fails.
 func cut(err error, where string) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if ends(err) {
 		return fmt.Errorf("%w: it ends %s", ErrDamaged, where)
 	}
 	return err
