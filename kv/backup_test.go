@@ -134,6 +134,9 @@ func TestFounding(t *testing.T) {
 	if _, err := PrepareFounding(disk, "nowhere", FoundingOptions{}); err == nil {
 		t.Error("prepared an image that isn't there")
 	}
+	if _, err := InspectImage(context.Background(), disk, "nowhere"); err == nil {
+		t.Error("inspected an image that isn't there")
+	}
 	for _, by := range []int64{-1, math.MaxInt64} {
 		if _, err := PrepareFounding(disk, "image", FoundingOptions{BumpRevision: by}); err == nil {
 			t.Errorf("bumped by %d, after which there are no revisions left, or lower ones", by)

@@ -42,18 +42,28 @@ func PrepareFounding(fs vfs.FS, dir string, opt FoundingOptions) (index uint64, 
 	s.dir = dir
 	s.cache = pebble.NewCache(s.opt.CacheBytes)
 	defer s.cache.Unref()
-	if _, err := s.opt.FS.Stat(s.path(imageDir)); err != nil {
-		return 0, fmt.Errorf("kv: no image of a store in %s: %w", dir, err)
-	}
-	g, err := s.openGeneration(imageDir)
+	g, err := s.openImage()
 	if err != nil {
-		return 0, fmt.Errorf("kv: %w", err)
+		return 0, err
 	}
 	index, err = s.prepareFounding(g, opt)
 	if err = errors.Join(err, g.db.Close()); err != nil {
 		return 0, fmt.Errorf("kv: prepare the image %s: %w", dir, err)
 	}
 	return index, s.opt.FS.RemoveAll(s.path(imageDir, "LOCK"))
+}
+
+// openImage opens the image in the store's directory. Where there is none, none
+// is made.
+func (s *Store) openImage() (*generation, error) {
+	if _, err := s.opt.FS.Stat(s.path(imageDir)); err != nil {
+		return nil, fmt.Errorf("kv: no image of a store in %s: %w", s.dir, err)
+	}
+	g, err := s.openGeneration(imageDir)
+	if err != nil {
+		return nil, fmt.Errorf("kv: %w", err)
+	}
+	return g, nil
 }
 
 func (s *Store) prepareFounding(g *generation, opt FoundingOptions) (uint64, error) {
@@ -96,9 +106,9 @@ func InspectImage(ctx context.Context, fs vfs.FS, dir string) (info ImageInfo, e
 	s.dir = dir
 	s.cache = pebble.NewCache(s.opt.CacheBytes)
 	defer s.cache.Unref()
-	g, err := s.openGeneration(imageDir)
+	g, err := s.openImage()
 	if err != nil {
-		return info, fmt.Errorf("kv: %w", err)
+		return info, err
 	}
 	s.swap(g)
 	defer func() {
