@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync/atomic"
 
 	"go.etcd.io/etcd/api/v3/authpb"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -42,18 +41,29 @@ type account struct {
 	read, write keySet
 }
 
-// authNow is the newest [Auth].
-type authNow struct{ p atomic.Pointer[Auth] }
+// authNow is the [Auth] that the current command sees, nil if the store is not
+// open. It belongs to the applier: what readers see is in the published state.
+type authNow struct{ p *Auth }
 
 func (n *authNow) now() *Auth {
-	if a := n.p.Load(); a != nil {
-		return a
+	if n.p != nil {
+		return n.p
 	}
 	return &Auth{revision: 1}
 }
 
 // Auth is who may do what now. It is never nil.
-func (s *Store) Auth() *Auth { return s.known.auth.now() }
+//
+// It moves together with the keys: who finds the same revision before and after
+// a read has read what was there while that [Auth] held.
+func (s *Store) Auth() *Auth {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.live == nil {
+		return &Auth{revision: 1}
+	}
+	return s.live.state.Load().auth
+}
 
 // Enabled says whether permissions are asked for.
 func (a *Auth) Enabled() bool { return a.enabled }
@@ -108,7 +118,7 @@ func (a *Auth) account(u *authpb.User) *account {
 	return acc
 }
 
-// loadAuth reads what the database of g holds.
+// loadAuth reads what the database of g holds, which is not live yet.
 func (a *applier) loadAuth(g *generation) error {
 	auth := &Auth{revision: 1, users: map[string]*account{}, roles: map[string]*authpb.Role{}}
 	stored, ok, err := readFact(g.db, mvcc.AuthKey(authSettings, ""))
@@ -129,7 +139,10 @@ func (a *applier) loadAuth(g *generation) error {
 	if err != nil {
 		return err
 	}
-	a.known.auth.p.Store(auth)
+	a.known.auth.p = auth
+	st := *g.state.Load()
+	st.auth = auth
+	g.state.Store(&st)
 	if a.known.tokens != nil {
 		a.known.tokens.ForgetAll() // it may hold, or lack, changes of users that were not seen here
 	}
@@ -169,15 +182,15 @@ func (a *applier) editAuth(index uint64) *authEdit {
 	}}
 }
 
-// publish makes the edit what holds from now on.
+// publish makes the edit what holds for the commands that follow.
 func (e *authEdit) publish() error {
 	if !e.changed || e.err != nil {
 		return e.err
 	}
 	e.set(authSettings, "", &pb.AuthStatusResponse{Enabled: e.enabled, AuthRevision: e.revision})
-	was := e.a.known.auth.p.Load()
-	e.a.facts.onRefusal(func() { e.a.known.auth.p.Store(was) })
-	e.a.known.auth.p.Store(e.Auth)
+	was := e.a.known.auth.p
+	e.a.facts.onRefusal(func() { e.a.known.auth.p = was })
+	e.a.known.auth.p = e.Auth
 	return e.err
 }
 

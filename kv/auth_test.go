@@ -419,3 +419,42 @@ func TestAlarmBeforeUsers(t *testing.T) {
 		}
 	}
 }
+
+// watchfulBook looks at who may do what while commands are carried out.
+type watchfulBook struct {
+	book
+	look func()
+}
+
+func (w watchfulBook) Grant(token, user string) { w.look(); w.book.Grant(token, user) }
+
+// TestUsersMoveWithKeys: nobody sees a user of an Apply call before the call's keys.
+func TestUsersMoveWithKeys(t *testing.T) {
+	d, tokens := guarded(t)
+	looked := false
+	d.known.tokens = watchfulBook{tokens, func() {
+		looked = true
+		if d.Auth().HasRole("bob", "ab") || d.get(all()).Count != 0 {
+			t.Error("an Apply call is seen before it is committed")
+		}
+	}}
+	root := d.now("root")
+	var entries []statemachine.Entry
+	for i, req := range []proto.Message{
+		&pb.PutRequest{Key: []byte("a")},
+		&pb.AuthUserGrantRoleRequest{User: "bob", Role: "ab"},
+		&pb.InternalAuthenticateRequest{Name: "bob", SimpleToken: "t"},
+	} {
+		cmd, err := EncodeAuth(req)
+		if err != nil {
+			cmd = encode(t, req)
+		}
+		d.index++
+		entries = append(entries, statemachine.Entry{Index: d.index, Command: EncodeAs(Caller{root.Name, root.Revision + uint64(i/2)}, cmd)})
+	}
+	_, err := d.Apply(d.index, entries)
+	must(t, err)
+	if !looked || !d.Auth().HasRole("bob", "ab") || d.get(all()).Count != 1 {
+		t.Errorf("looked: %v; after the call there are the roles of %v, and %d keys", looked, d.Auth().Users(), d.get(all()).Count)
+	}
+}

@@ -19,6 +19,8 @@ type state struct {
 	applied   uint64 // index of the last raft entry carried out
 	current   int64  // revision of the last write; 1 when there was none
 	compacted int64  // history below it may not be read; -1 when there was no compaction
+
+	auth *Auth // as of then; not encoded, and set only in what is published
 }
 
 const (

@@ -167,6 +167,7 @@ func (a *applier) commit(g *generation, st *state) error {
 	g.pending.Add(int64(b.Len()))
 	a.known.written.Add(int64(b.Len()))
 	a.recent.take(a.pend.changes)
+	st.auth = a.known.auth.p
 	moved := st.compacted != g.state.Load().compacted
 	g.state.Store(st)
 	a.known.leases.publish()
@@ -263,6 +264,6 @@ func (s *Store) Close() error {
 	s.applier = applier{known: &s.known, hub: &s.hub, counts: &s.counts}
 	s.known.alarms.list.Store(nil)
 	s.known.leases.replace(nil)
-	s.known.auth.p.Store(nil)
+	s.known.auth.p = nil
 	return errors.Join(ferr, err)
 }
