@@ -129,7 +129,7 @@ func (b *bench) run(ctx context.Context) error {
 		{"delete every key", b.deleteAll},
 		{"compact until it is purged", b.compact},
 		{"wait for the store's disk", b.reclaim},
-		{"write until the next snapshot", b.write},
+		{"wait for the directory's", b.rest},
 		{"stop, empty again", b.stop},
 		{"start, empty again", b.serve},
 	}...)
