@@ -110,7 +110,9 @@ func BenchmarkOpenLeases(b *testing.B) {
 	const leases = 1_000_000
 	f := newFiller(b)
 	for i := 0; i < leases; i += 1000 {
-		f.apply(1000, func(j int) ([]byte, error) { return EncodeLeaseGrant(&pb.LeaseGrantRequest{ID: int64(i + j + 1), TTL: 600}) })
+		f.apply(1000, func(j int) ([]byte, error) {
+			return EncodeLeaseGrant(&pb.LeaseGrantRequest{ID: int64(i + j + 1), TTL: 600})
+		})
 	}
 	if err := f.s.Prepare(); err != nil {
 		b.Fatal(err)
