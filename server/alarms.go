@@ -9,22 +9,6 @@ import (
 	"github.com/musterhq/muster/event"
 )
 
-// alarming is a member whose reasons tell of the alarms that are raised, too:
-// they are the store's, of which the node knows nothing.
-type alarming struct {
-	member
-	alarms func() []*pb.AlarmMember
-}
-
-// Why implements member.
-func (a *alarming) Why() []event.Reason {
-	out := a.member.Why()
-	if raised := a.alarms(); len(raised) > 0 {
-		out = append(out[:len(out):len(out)], WhyAlarms(a.Status(), raised)...)
-	}
-	return out
-}
-
 // WhyAlarms says of alarms that are raised what they keep from happening.
 func WhyAlarms(st *cluster.Status, raised []*pb.AlarmMember) []event.Reason {
 	var out []event.Reason

@@ -14,9 +14,9 @@ import (
 	"github.com/musterhq/muster/internal/etcdapi"
 )
 
-// authentication is how clients are told apart, by the configuration.
-func (c Config) authentication() (etcdapi.Authentication, error) {
-	spec := c.AuthToken
+// authentication is how clients are told apart; byCert: by certificates, too.
+func (a Auth) authentication(byCert bool) (etcdapi.Authentication, error) {
+	spec := a.Token
 	if spec == "" {
 		spec = "simple"
 	}
@@ -24,15 +24,15 @@ func (c Config) authentication() (etcdapi.Authentication, error) {
 	if err != nil {
 		return etcdapi.Authentication{}, fmt.Errorf("%w: --auth-token: %w", muster.ErrConfig, err)
 	}
-	if c.BcryptCost != 0 && (c.BcryptCost < bcrypt.MinCost || c.BcryptCost > bcrypt.MaxCost) {
-		return etcdapi.Authentication{}, fmt.Errorf("%w: --bcrypt-cost %d: want %d to %d", muster.ErrConfig, c.BcryptCost, bcrypt.MinCost, bcrypt.MaxCost)
+	if a.BcryptCost != 0 && (a.BcryptCost < bcrypt.MinCost || a.BcryptCost > bcrypt.MaxCost) {
+		return etcdapi.Authentication{}, fmt.Errorf("%w: --bcrypt-cost %d: want %d to %d", muster.ErrConfig, a.BcryptCost, bcrypt.MinCost, bcrypt.MaxCost)
 	}
-	if c.AuthTokenTTL < 0 {
-		return etcdapi.Authentication{}, fmt.Errorf("%w: --auth-token-ttl %v: want a positive time", muster.ErrConfig, c.AuthTokenTTL)
+	if a.TokenTTL < 0 {
+		return etcdapi.Authentication{}, fmt.Errorf("%w: --auth-token-ttl %v: want a positive time", muster.ErrConfig, a.TokenTTL)
 	}
 	return etcdapi.Authentication{
-		Tokens: etcdapi.NewTokens(c.AuthTokenTTL), JWT: jwt,
-		BcryptCost: c.BcryptCost, ClientCertAuth: c.TLS.ClientAuth,
+		Tokens: etcdapi.NewTokens(a.TokenTTL), JWT: jwt,
+		BcryptCost: a.BcryptCost, ClientCertAuth: byCert,
 	}, nil
 }
 

@@ -87,16 +87,16 @@ func TestOnlyRootChangesTheCluster(t *testing.T) {
 
 func TestAuthenticationConfig(t *testing.T) {
 	for _, c := range []struct {
-		cfg  Config
+		cfg  Auth
 		says string
 	}{
-		{Config{}, ""},
-		{Config{AuthToken: "simple", BcryptCost: 4, AuthTokenTTL: 1}, ""},
-		{Config{AuthToken: "jwt"}, "--auth-token"},
-		{Config{BcryptCost: 3}, "--bcrypt-cost 3: want 4 to 31"},
-		{Config{AuthTokenTTL: -1}, "--auth-token-ttl"},
+		{Auth{}, ""},
+		{Auth{Token: "simple", BcryptCost: 4, TokenTTL: 1}, ""},
+		{Auth{Token: "jwt"}, "--auth-token"},
+		{Auth{BcryptCost: 3}, "--bcrypt-cost 3: want 4 to 31"},
+		{Auth{TokenTTL: -1}, "--auth-token-ttl"},
 	} {
-		_, err := c.cfg.authentication()
+		_, err := c.cfg.authentication(false)
 		if c.says == "" && err != nil || c.says != "" && (!errors.Is(err, muster.ErrConfig) || !strings.Contains(err.Error(), c.says)) {
 			t.Errorf("%+v: %v, want %q", c.cfg, err, c.says)
 		}

@@ -159,13 +159,13 @@ func TestParseAutoCompaction(t *testing.T) {
 		}
 	}
 	for _, bad := range []Config{
-		{AutoCompaction: AutoCompaction{Period: 1, Revisions: 1}}, {MaxTxnOps: -1}, {MaxRequestBytes: 31 << 20}, {MaxRequestBytes: -1},
+		{AutoCompaction: AutoCompaction{Period: 1, Revisions: 1}}, {Limits: Limits{TxnOps: -1}}, {Limits: Limits{RequestBytes: 31 << 20}}, {Limits: Limits{RequestBytes: -1}},
 	} {
 		if err := bad.withDefaults().validate(); !errors.Is(err, muster.ErrConfig) {
 			t.Errorf("%+v: %v, want %v", bad, err, muster.ErrConfig)
 		}
 	}
-	if n := (Config{MaxRequestBytes: 10 << 20}).commandBytes(); n < 10<<20 {
+	if n := (Config{Limits: Limits{RequestBytes: 10 << 20}}).commandBytes(); n < 10<<20 {
 		t.Errorf("commands of %d bytes for requests of 10 MiB", n)
 	}
 }

@@ -24,7 +24,7 @@ func (e *endless) Read(b []byte) (int, error) {
 // A message is refused at the gateway before it is in memory.
 func TestGatewayReadsNoEndlessMessage(t *testing.T) {
 	const limit = 8 << 10
-	s, _ := single(t, func(c *Config) { c.MaxRequestBytes = 1 << 20 })
+	s, _ := single(t, func(c *Config) { c.Limits.RequestBytes = 1 << 20 })
 	// Little more, which is read before the connection is closed.
 	body := io.LimitReader(&endless{}, jsonPerByte*int64(s.api.MaxMessageBytes())+4<<10)
 	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}).Post("http://"+s.ClientAddr()+"/v3/kv/put", "application/json", body)

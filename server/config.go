@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/musterhq/muster"
-	"github.com/musterhq/muster/internal/etcdapi"
 )
 
 // Config is what a server is told. The zero value of a field means the stated
@@ -29,14 +28,8 @@ type Config struct {
 	TLS TLS
 	// GRPC are the settings of gRPC on the client port.
 	GRPC GRPC
-	// NoGateway serves no JSON under /v3/.
-	NoGateway bool
-	// CORS are the web sites (origins) whose pages may read answers and change keys,
-	// but nothing under /v1/; "*": all. Default: none.
-	CORS []string
-	// HostWhitelist are the host names by which requests over HTTP in plain text
-	// may call this server. Default: any.
-	HostWhitelist []string
+	// HTTP is what is served over HTTP, and to whom.
+	HTTP HTTP
 	// ListenMetrics, as Listen, is where /metrics, /health, /livez and /readyz are
 	// served besides, and nothing else. Default: nowhere.
 	ListenMetrics string
@@ -53,41 +46,65 @@ type Config struct {
 	// to tell are told that nothing happened. Default: 10 min; at least 100 ms.
 	WatchProgressInterval time.Duration
 
-	// AuthToken is what tokens look like, as in etcd: simple, or jwt with the
-	// options sign-method, pub-key, priv-key and ttl. Default: simple.
-	AuthToken string
-	// AuthTokenTTL is how long a simple token holds that nobody uses. Default
-	// 5 minutes.
-	AuthTokenTTL time.Duration
-	// BcryptCost is how hard passwords are to guess, from 4 to 31. Default 10.
-	BcryptCost int
-	auth       etcdapi.Authentication // those three, as Start understands them
-	// MaxTxnOps bounds the operations of a transaction. Default 128, as in etcd.
-	MaxTxnOps int
-	// MaxRequestBytes bounds a write. Default 1.5 MiB, as in etcd; at most 30 MiB.
-	MaxRequestBytes int
-
+	// Auth is how clients are told apart.
+	Auth Auth
+	// Limits bounds what clients may ask for, and store.
+	Limits Limits
 	// AutoCompaction says how much history is kept. Default: all.
 	AutoCompaction AutoCompaction
 
 	// CacheBytes is how much of the store is kept in memory. Default: package kv's.
 	CacheBytes int64
+	// CorruptCheck compares what the members hold.
+	CorruptCheck CorruptCheck
+	// Fatal is called when the store can't go on and must not return to it: it
+	// is to report and to end the process. Default: panic.
+	Fatal func(error)
+}
+
+// HTTP is what the client port serves over HTTP besides gRPC, and to whom.
+type HTTP struct {
+	// NoGateway serves no JSON under /v3/.
+	NoGateway bool
+	// CORS are the web sites (origins) whose pages may read answers and change keys,
+	// but nothing under /v1/; "*": all. Default: none.
+	CORS []string
+	// HostWhitelist are the host names by which requests over HTTP in plain text
+	// may call this server. Default: any.
+	HostWhitelist []string
+}
+
+// Auth is how clients are told apart.
+type Auth struct {
+	// Token is what tokens look like, as in etcd: simple, or jwt with the options
+	// sign-method, pub-key, priv-key and ttl. Default: simple.
+	Token string
+	// TokenTTL is how long a simple token holds that nobody uses. Default 5 minutes.
+	TokenTTL time.Duration
+	// BcryptCost is how hard passwords are to guess, from 4 to 31. Default 10.
+	BcryptCost int
+}
+
+// Limits bounds what clients may ask for, and store.
+type Limits struct {
+	// TxnOps bounds the operations of a transaction. Default 128, as in etcd.
+	TxnOps int
+	// RequestBytes bounds a write. Default 1.5 MiB, as in etcd; at most 30 MiB.
+	RequestBytes int
 	// QuotaBytes bounds the store of this member: when it holds that much, the
 	// alarm NOSPACE is raised, and no member takes puts until it is cleared.
 	// 0 or less: none, and a disk that is full ends the member.
 	QuotaBytes int64
-	// CorruptCheckTime is how often the leader compares what the members hold, by
-	// hashes; each reads all of its store for it. The alarm CORRUPT is raised for
-	// one that differs. Default: never.
-	CorruptCheckTime time.Duration
-	// InitialCorruptCheck has this member do so once when it is ready.
-	InitialCorruptCheck bool
-	// Fatal is called when the store can't go on and must not return to it: it
-	// is to report and to end the process. Default: panic.
-	Fatal func(error)
-
-	tally *tally // of Start
 }
+
+// CorruptCheck compares what the members hold, by hashes; each reads all of its
+// store for it. The alarm CORRUPT is raised for one that differs.
+type CorruptCheck struct {
+	Every   time.Duration // has the leader do so that often; default: never
+	AtStart bool          // has this member do so once when it is ready
+}
+
+func (c CorruptCheck) on() bool { return c.Every > 0 || c.AtStart }
 
 const (
 	defaultListen   = "127.0.0.1:2379"
@@ -132,7 +149,7 @@ func (c Config) validate() error {
 	if ip := net.ParseIP(host); c.Advertise == "" && (host == "" || (ip != nil && ip.IsUnspecified())) {
 		return fmt.Errorf("%w: --listen %q is every address of this machine, and none that could be told to others: say with --advertise where clients reach it", muster.ErrConfig, c.Listen)
 	}
-	if _, err := changers(c.CORS); err != nil {
+	if _, err := changers(c.HTTP.CORS); err != nil {
 		return err
 	}
 	if c.Metrics != "" && c.Metrics != "basic" && c.Metrics != "extensive" {
@@ -144,8 +161,8 @@ func (c Config) validate() error {
 	if c.WatchProgressInterval < 0 {
 		return fmt.Errorf("%w: interval of watch progress (--watch-progress-notify-interval) %v: want a positive time", muster.ErrConfig, c.WatchProgressInterval)
 	}
-	if err := c.validateLimits(); err != nil {
+	if err := c.Limits.validate(); err != nil {
 		return err
 	}
-	return nil
+	return c.AutoCompaction.validate()
 }

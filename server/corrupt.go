@@ -170,14 +170,14 @@ const checkPatience = 10 * time.Minute
 
 // keepChecking checks for corruption: at first, if it is to, whoever this member
 // is, and then as often as it is told, while it leads. It ends with ctx.
-func (s *Server) keepChecking(ctx context.Context, every time.Duration, atFirst bool) {
-	if atFirst && s.node.Ready(ctx) == nil {
+func (s *Server) keepChecking(ctx context.Context, c CorruptCheck) {
+	if c.AtStart && s.node.Ready(ctx) == nil {
 		s.checkOnce(ctx)
 	}
-	if every <= 0 {
+	if c.Every <= 0 {
 		return
 	}
-	tick := time.NewTicker(every)
+	tick := time.NewTicker(c.Every)
 	defer tick.Stop()
 	for {
 		select {

@@ -7,8 +7,10 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
 	"github.com/musterhq/muster"
+	"github.com/musterhq/muster/event"
 	"github.com/musterhq/muster/statemachine"
 )
 
@@ -32,14 +34,26 @@ func newTally(extensive bool) *tally {
 	}
 }
 
-// countedNode counts the proposals that came to nothing, and the reads.
-type countedNode struct {
+// attended is the node, with what the server adds to it: it counts the proposals
+// and reads that came to nothing, and its reasons tell of the alarms that are
+// raised, which are the store's, of which the node knows nothing.
+type attended struct {
 	member
-	t *tally
+	alarms func() []*pb.AlarmMember
+	t      *tally
+}
+
+// Why implements member.
+func (n attended) Why() []event.Reason {
+	out := n.member.Why()
+	if raised := n.alarms(); len(raised) > 0 {
+		out = append(out[:len(out):len(out)], WhyAlarms(n.Status(), raised)...)
+	}
+	return out
 }
 
 // Propose implements member.
-func (n countedNode) Propose(ctx context.Context, command []byte) (statemachine.Result, error) {
+func (n attended) Propose(ctx context.Context, command []byte) (statemachine.Result, error) {
 	r, err := n.member.Propose(ctx, command)
 	if err != nil && !errors.Is(err, muster.ErrTooLarge) { // that one was never proposed
 		n.t.failed.Add(1)
@@ -48,7 +62,7 @@ func (n countedNode) Propose(ctx context.Context, command []byte) (statemachine.
 }
 
 // ReadIndex implements member.
-func (n countedNode) ReadIndex(ctx context.Context) (uint64, error) {
+func (n attended) ReadIndex(ctx context.Context) (uint64, error) {
 	i, err := n.member.ReadIndex(ctx)
 	if err != nil {
 		n.t.failedReadIndex.Add(1)

@@ -40,9 +40,9 @@ func (s *Server) etcdMetrics() (all []*metric) {
 		func(v *view) float64 { return float64(v.compacted) })
 	add(prometheus.GaugeValue, "etcd_debugging_auth_revision", "The current revision of auth store.", nil,
 		func(*view) float64 { return float64(s.store.Auth().Revision()) })
-	if s.cfg.QuotaBytes > 0 { // alerts divide by it
+	if s.cfg.Limits.QuotaBytes > 0 { // alerts divide by it
 		add(prometheus.GaugeValue, "etcd_server_quota_backend_bytes", "Current backend storage quota size in bytes.", nil,
-			func(*view) float64 { return float64(s.cfg.QuotaBytes) })
+			func(*view) float64 { return float64(s.cfg.Limits.QuotaBytes) })
 	}
 	counts := func() (c kv.Counts) {
 		if s, ok := s.store.(interface{ Counts() kv.Counts }); ok {

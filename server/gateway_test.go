@@ -72,7 +72,7 @@ func TestGatewayAnswersAsEtcd(t *testing.T) {
 			t.Errorf("%s %s:\n%d %s (%s), want\n%d %s", tt.path, tt.body, code, got, h.Get("Content-Type"), tt.code, tt.want)
 		}
 	}
-	without, _ := single(t, func(c *Config) { c.NoGateway = true })
+	without, _ := single(t, func(c *Config) { c.HTTP.NoGateway = true })
 	if code, _, _ := inJSON(t, without.ClientAddr(), "/v3/kv/range", "{}"); code != 404 {
 		t.Errorf("without a gateway: %d", code)
 	}
@@ -129,7 +129,10 @@ func TestGatewayPassesTokensAndStreams(t *testing.T) {
 }
 
 func TestAccess(t *testing.T) {
-	s, _ := single(t, func(c *Config) { c.CORS = []string{"https://good.example"}; c.HostWhitelist = []string{"127.0.0.1"} })
+	s, _ := single(t, func(c *Config) {
+		c.HTTP.CORS = []string{"https://good.example"}
+		c.HTTP.HostWhitelist = []string{"127.0.0.1"}
+	})
 	ask := func(method, path, origin, host string) (int, string) {
 		req, err := http.NewRequest(method, "http://"+s.ClientAddr()+path, nil)
 		if err != nil {
@@ -173,7 +176,7 @@ func TestAccess(t *testing.T) {
 			t.Errorf("%+v: %d, allowed: %q", tt, code, allowed)
 		}
 	}
-	s, _ = single(t, func(c *Config) { c.CORS = []string{"*"} })
+	s, _ = single(t, func(c *Config) { c.HTTP.CORS = []string{"*"} })
 	if code, allowed := ask("GET", "/health", "https://evil.example", "evil.example"); code != 200 || allowed != "*" {
 		t.Errorf("by default: %d, allowed: %q", code, allowed)
 	}
@@ -183,7 +186,7 @@ func TestAccess(t *testing.T) {
 	if code, _ := ask("POST", "/v1/transfer?to=x", "https://evil.example", ""); code != 403 {
 		t.Errorf("the cluster is changed by a page from elsewhere: %d", code)
 	}
-	if err := (Config{Listen: defaultListen, CORS: []string{"example.org"}}).validate(); !errors.Is(err, muster.ErrConfig) || !strings.Contains(err.Error(), "--cors") {
+	if err := (Config{Listen: defaultListen, HTTP: HTTP{CORS: []string{"example.org"}}}).validate(); !errors.Is(err, muster.ErrConfig) || !strings.Contains(err.Error(), "--cors") {
 		t.Errorf("an origin that is none: %v", err)
 	}
 }

@@ -61,7 +61,7 @@ func (s *Server) newGRPC(api *etcdapi.Server) *grpc.Server {
 }
 
 // tellHealth has grpc.health.v1 say that this member serves, once it does. etcd
-// opens its port only then. ctx ends with the port.
+// opens its port only then. ctx ends with the node.
 func (s *Server) tellHealth(ctx context.Context) {
 	if s.node.Ready(ctx) == nil {
 		s.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)

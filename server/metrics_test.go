@@ -132,7 +132,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 	_, section, _ := strings.Cut(string(page), "## HTTP and metrics\n")
 	section, _, _ = strings.Cut(section, "\n## ")
-	s, _ := single(t, func(c *Config) { c.Metrics, c.QuotaBytes = "extensive", 1<<30 })
+	s, _ := single(t, func(c *Config) { c.Metrics, c.Limits.QuotaBytes = "extensive", 1<<30 })
 	fs := scrape(t, s.ClientAddr())
 	row := regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|")
 	var told []string

@@ -50,8 +50,8 @@ func (q *quota) measure() (used int64) {
 
 // withQuota gives the services the quota, if there is one.
 func (s *Server) withQuota(c etcdapi.Config) etcdapi.Config {
-	if s.cfg.QuotaBytes > 0 {
-		s.quota = newQuota(s.cfg.QuotaBytes, s.store)
+	if s.cfg.Limits.QuotaBytes > 0 {
+		s.quota = newQuota(s.cfg.Limits.QuotaBytes, s.store)
 		c.Quota = s.quota
 	}
 	return c

@@ -66,8 +66,6 @@ type Server struct {
 	api       *etcdapi.Server
 	grpc      *grpc.Server
 	health    *health.Server
-	serving   context.Context // ends with the port
-	unserve   context.CancelFunc
 	http      *http.Server
 	inner     *inner
 	locks     *lockapi.Server
@@ -98,8 +96,8 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 			return nil, fmt.Errorf("%w: TLS for clients: %w", muster.ErrConfig, err)
 		}
 	}
-	var err error
-	if cfg.auth, err = cfg.authentication(); err != nil {
+	auth, err := cfg.Auth.authentication(cfg.TLS.ClientAuth)
+	if err != nil {
 		return nil, err
 	}
 	p, err := cfg.listen()
@@ -107,10 +105,9 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	advertise := cfg.advertised(p.clients)
-	store := kv.New(kv.Options{CacheBytes: cfg.CacheBytes, Logger: cfg.Node.Logger, Fatal: cfg.Fatal, Tokens: cfg.auth.Tokens})
-	rec := &recorder{}
-	cfg.tally = newTally(cfg.Metrics == "extensive")
-	nc, early := nodeConfig(cfg, advertise, rec), &early{store: store}
+	store := kv.New(kv.Options{CacheBytes: cfg.CacheBytes, Logger: cfg.Node.Logger, Fatal: cfg.Fatal, Tokens: auth.Tokens})
+	of := parts{store: store, size: store.Size, events: &recorder{}, tally: newTally(cfg.Metrics == "extensive"), auth: auth}
+	nc, early := nodeConfig(cfg, advertise, of), &early{store: store}
 	early.hear(&nc)
 	node, err := muster.Start(ctx, nc, store)
 	if err != nil {
@@ -119,7 +116,8 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err := cfg.secure(p, advertise); err != nil {
 		return nil, errors.Join(err, p.close(), node.Close())
 	}
-	s := newServer(cfg, node, store, store.Size, rec)
+	of.node = node
+	s := newServer(cfg, of)
 	s.advertise = advertise
 	s.serveMetrics(p.metrics)
 	s.serve(p.clients...)
@@ -128,14 +126,14 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 }
 
 // nodeConfig is the node's part of cfg with what the server adds to it.
-func nodeConfig(cfg Config, advertise string, rec *recorder) muster.Config {
+func nodeConfig(cfg Config, advertise string, of parts) muster.Config {
 	c := cfg.Node
 	c.MaxCommandBytes = cfg.commandBytes()
 	c.ClientAdvertise = advertise
-	c.OnLogSync = func(took time.Duration) { cfg.tally.logSync.Observe(took.Seconds()) }
+	c.OnLogSync = func(took time.Duration) { of.tally.logSync.Observe(took.Seconds()) }
 	next := c.OnEvent
 	c.OnEvent = func(e event.Event) {
-		rec.add(e, time.Now())
+		of.events.add(e, time.Now())
 		if next != nil {
 			next(e)
 		}
@@ -143,40 +141,46 @@ func nodeConfig(cfg Config, advertise string, rec *recorder) muster.Config {
 	return c
 }
 
+// parts are what a server is made of.
+type parts struct {
+	node   member
+	store  store
+	size   func() (total, used int64)
+	events *recorder
+	tally  *tally
+	auth   etcdapi.Authentication
+}
+
 // newServer puts the parts together; serve starts them.
-func newServer(cfg Config, node member, store store, size func() (int64, int64), rec *recorder) *Server {
+func newServer(cfg Config, of parts) *Server {
 	s := &Server{
-		cfg: cfg, log: cfg.Node.Logger, store: store, size: size, tally: cfg.tally,
-		events: rec, done: make(chan struct{}),
+		cfg: cfg, log: cfg.Node.Logger, store: of.store, size: of.size, tally: of.tally,
+		events: of.events, done: make(chan struct{}),
 	}
-	if s.tally == nil {
-		s.tally = newTally(false)
-	}
-	node = countedNode{&alarming{node, store.Alarms}, s.tally}
+	node := attended{of.node, of.store.Alarms, of.tally}
 	s.node = node
-	s.serving, s.unserve = context.WithCancel(context.Background())
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.background, s.endBackground = context.WithCancel(context.Background())
 	api := etcdapi.New(s.withQuota(etcdapi.Config{
-		Proposer: node, Membership: node, Store: store, Size: size, Faults: faults(),
+		Proposer: node, Membership: node, Store: of.store, Size: of.size, Faults: faults(),
 		Version: EtcdVersion, RequestTimeout: cfg.RequestTimeout, PeerScheme: scheme(cfg.Node.PeerTLS.CertFile != ""),
-		Auth: cfg.auth, Leases: s.keepLeases(), MinLeaseTTL: cfg.minLeaseTTL(),
+		Auth: of.auth, Leases: s.keepLeases(), MinLeaseTTL: cfg.minLeaseTTL(),
 		SnapshotBytesPerSecond: cfg.Node.SnapshotSendBytesPerSecond,
 		ProgressInterval:       cfg.WatchProgressInterval, ElectionTimeout: cfg.election(),
-		MaxTxnOps: cfg.MaxTxnOps, MaxRequestBytes: cfg.MaxRequestBytes,
+		MaxTxnOps: cfg.Limits.TxnOps, MaxRequestBytes: cfg.Limits.RequestBytes,
 	}))
 	s.api = api
 	s.inner = newInner()
 	s.locks = lockapi.New(s.inner.conn, api.OnBehalf)
 	s.grpc = s.newGRPC(api)
-	if !cfg.NoGateway {
+	if !cfg.HTTP.NoGateway {
 		s.gateway = newGateway(s.inner.conn, jsonPerByte*int64(api.MaxMessageBytes()))
 	}
 	metrics := s.metrics()
-	sites, _ := changers(cfg.CORS) // validate has seen to it
-	s.http = s.newHTTP(&access{cors: cfg.CORS, hosts: cfg.HostWhitelist, sites: sites, next: s.routes(metrics)})
+	sites, _ := changers(cfg.HTTP.CORS) // validate has seen to it
+	s.http = s.newHTTP(&access{cors: cfg.HTTP.CORS, hosts: cfg.HTTP.HostWhitelist, sites: sites, next: s.routes(metrics)})
 	s.probing = s.newHTTP(s.probeRoutes(metrics))
 	return s
 }
@@ -195,7 +199,7 @@ func (s *Server) serve(ls ...net.Listener) {
 	s.port = split(newComplaints(s.log), s.tally, ls...)
 	s.group.Go(func() { s.ended("gRPC", s.grpc.Serve(s.port.http2)) })
 	s.group.Go(func() { s.ended("HTTP", s.http.Serve(s.port.http1)) })
-	s.group.Go(func() { s.tellHealth(s.serving) })
+	s.group.Go(func() { s.tellHealth(s.background) })
 	s.group.Go(func() { s.ended("inner", s.grpc.Serve(s.inner.listener)) })
 	s.leases.Start()
 	for _, l := range ls {
@@ -205,8 +209,8 @@ func (s *Server) serve(ls ...net.Listener) {
 	if s.quota != nil {
 		s.group.Go(func() { s.keepQuota(s.background) })
 	}
-	if s.cfg.CorruptCheckTime > 0 || s.cfg.InitialCorruptCheck {
-		s.group.Go(func() { s.keepChecking(s.background, s.cfg.CorruptCheckTime, s.cfg.InitialCorruptCheck) })
+	if s.cfg.CorruptCheck.on() {
+		s.group.Go(func() { s.keepChecking(s.background, s.cfg.CorruptCheck) })
 	}
 	s.group.Go(s.autoCompact)
 	s.group.Go(func() { s.logAlarms(s.background) })
@@ -263,7 +267,6 @@ func (s *Server) drain(ctx context.Context) {
 // closePort stops serving clients at once. It is idempotent.
 func (s *Server) closePort() {
 	s.once.Do(func() {
-		s.unserve()
 		s.inner.close()
 		_ = s.port.Close() // nothing is lost with a listener
 		s.grpc.Stop()

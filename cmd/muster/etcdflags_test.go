@@ -34,8 +34,8 @@ func TestEtcdsDefaultsAreAClusterOfOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !f.single || f.joinOnly || len(f.seeds) > 0 || f.name != "default" || f.dataDir != "default.etcd" || f.cluster != "etcd-cluster" ||
-		f.listen != "http://localhost:2379" || f.peerListen != "localhost:2380" || f.peerAdvertise != "localhost:2380" || len(c.idle)+len(c.notes) > 0 {
+	if !f.cfg.Node.Single || f.cfg.Node.JoinOnly || len(f.cfg.Node.Seeds) > 0 || f.cfg.Node.Name != "default" || f.cfg.Node.DataDir != "default.etcd" || f.cfg.Node.Cluster != "etcd-cluster" ||
+		f.cfg.Listen != "http://localhost:2379" || f.cfg.Node.PeerListen != "localhost:2380" || f.cfg.Node.PeerAdvertise != "localhost:2380" || len(c.idle)+len(c.notes) > 0 {
 		t.Errorf("%+v, %+v", f, c)
 	}
 }
@@ -61,7 +61,7 @@ func TestInitialClusterIsTheSeeds(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if f.single != tt.single || f.joinOnly != tt.joinOnly || strings.Join(f.seeds, ",") != tt.seeds || f.peerListen != "0.0.0.0:2380" || f.peerAdvertise != "h1:2380" {
+		if f.cfg.Node.Single != tt.single || f.cfg.Node.JoinOnly != tt.joinOnly || strings.Join(f.cfg.Node.Seeds, ",") != tt.seeds || f.cfg.Node.PeerListen != "0.0.0.0:2380" || f.cfg.Node.PeerAdvertise != "h1:2380" {
 			t.Errorf("%s: %+v", name, f)
 		}
 	}
@@ -77,14 +77,14 @@ func TestEtcdsFlagsBecomeOurs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f.name != "n" || f.dataDir != "n.etcd" || f.cluster != "t" || f.heartbeat != 50*time.Millisecond || f.election != 700*time.Millisecond ||
-		f.listen != "https://10.0.0.1:2379,http://127.0.0.1:2379,http://127.0.0.1:2381" || f.advertise != "https://a.example:2379" ||
+	if f.cfg.Node.Name != "n" || f.cfg.Node.DataDir != "n.etcd" || f.cfg.Node.Cluster != "t" || f.cfg.Node.HeartbeatInterval != 50*time.Millisecond || f.cfg.Node.ElectionTimeout != 700*time.Millisecond ||
+		f.cfg.Listen != "https://10.0.0.1:2379,http://127.0.0.1:2379,http://127.0.0.1:2381" || f.cfg.Advertise != "https://a.example:2379" ||
 		f.logLevel != "error" || f.logFormat != "json" {
 		t.Errorf("%+v", f)
 	}
-	if f.port.TLS.CertFile != "c" || f.port.TLS.KeyFile != "k" || f.port.TLS.CAFile != "ca" || !f.port.TLS.ClientAuth || f.port.TLS.Auto || f.port.TLS.MinVersion != "TLS1.3" || len(f.port.TLS.AllowedHostnames) != 2 ||
-		f.peerTLS.CertFile != "pc" || f.peerTLS.KeyFile != "pk" || f.peerTLS.CAFile != "pca" {
-		t.Errorf("%+v, %+v", f.port.TLS, f.peerTLS)
+	if f.cfg.TLS.CertFile != "c" || f.cfg.TLS.KeyFile != "k" || f.cfg.TLS.CAFile != "ca" || !f.cfg.TLS.ClientAuth || f.cfg.TLS.Auto || f.cfg.TLS.MinVersion != "TLS1.3" || len(f.cfg.TLS.AllowedHostnames) != 2 ||
+		f.cfg.Node.PeerTLS.CertFile != "pc" || f.cfg.Node.PeerTLS.KeyFile != "pk" || f.cfg.Node.PeerTLS.CAFile != "pca" {
+		t.Errorf("%+v, %+v", f.cfg.TLS, f.cfg.Node.PeerTLS)
 	}
 	if got := strings.Join(c.idle, " "); got != "--snapshot-count --pre-vote --peer-client-cert-auth --warning-apply-duration" {
 		t.Errorf("said to mean nothing: %s", got)
@@ -158,7 +158,7 @@ peer-transport-security:
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f.name != "a" || f.dataDir != "a.etcd" || f.heartbeat != 200*time.Millisecond || len(f.seeds) != 2 || !f.port.TLS.ClientAuth || f.port.TLS.CertFile != "c" || len(f.port.TLS.AllowedHostnames) != 1 ||
+		if f.cfg.Node.Name != "a" || f.cfg.Node.DataDir != "a.etcd" || f.cfg.Node.HeartbeatInterval != 200*time.Millisecond || len(f.cfg.Node.Seeds) != 2 || !f.cfg.TLS.ClientAuth || f.cfg.TLS.CertFile != "c" || len(f.cfg.TLS.AllowedHostnames) != 1 ||
 			strings.Join(c.idle, " ") != "--peer-client-cert-auth --log-outputs" {
 			t.Errorf("%+v, %s", f, c.idle)
 		}

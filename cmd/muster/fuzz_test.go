@@ -25,8 +25,8 @@ func FuzzConfigFile(f *testing.F) {
 			}
 			return
 		}
-		if flags.heartbeat < 0 && !strings.Contains(file, "-") {
-			t.Fatalf("%q became %v", file, flags.heartbeat)
+		if flags.cfg.Node.HeartbeatInterval < 0 && !strings.Contains(file, "-") {
+			t.Fatalf("%q became %v", file, flags.cfg.Node.HeartbeatInterval)
 		}
 	})
 }
@@ -48,7 +48,7 @@ func FuzzEnvironment(f *testing.F) {
 		switch {
 		case strings.HasPrefix(name, envPrefix) && err != nil && !strings.Contains(err.Error(), name):
 			t.Fatalf("%s=%q: %v", name, value, err)
-		case !strings.HasPrefix(name, envPrefix) && (err != nil || flags.name != defaults.name || flags.single != defaults.single || len(flags.seeds) != 0):
+		case !strings.HasPrefix(name, envPrefix) && (err != nil || flags.cfg.Node.Name != defaults.cfg.Node.Name || flags.cfg.Node.Single != defaults.cfg.Node.Single || len(flags.cfg.Node.Seeds) != 0):
 			t.Fatalf("%s=%q: %+v, %v", name, value, flags, err)
 		}
 	})

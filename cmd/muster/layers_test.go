@@ -38,17 +38,17 @@ func TestFlagOverEnvironmentOverFileOverDefault(t *testing.T) {
 	if err != nil || len(warnings) != 0 {
 		t.Fatalf("%v, %v", err, warnings)
 	}
-	if f.name != "flag" || f.zone != "env" || f.listen != "file:1" || f.peerListen != "127.0.0.1:2380" || f.cluster != "file" ||
-		!slices.Equal(f.seeds, []string{"e:1", "f:2"}) || f.heartbeat != 200*time.Millisecond || f.election != 3*time.Second || !f.single {
+	if f.cfg.Node.Name != "flag" || f.cfg.Node.Zone != "env" || f.cfg.Listen != "file:1" || f.cfg.Node.PeerListen != "127.0.0.1:2380" || f.cfg.Node.Cluster != "file" ||
+		!slices.Equal(f.cfg.Node.Seeds, []string{"e:1", "f:2"}) || f.cfg.Node.HeartbeatInterval != 200*time.Millisecond || f.cfg.Node.ElectionTimeout != 3*time.Second || !f.cfg.Node.Single {
 		t.Errorf("%+v", f)
 	}
 	f, _, err = layered(t, nil, "seeds:\n  - a:1\n  - b:2\n")
-	if err != nil || !slices.Equal(f.seeds, []string{"a:1", "b:2"}) {
-		t.Errorf("seeds as a list: %v, %v", f.seeds, err)
+	if err != nil || !slices.Equal(f.cfg.Node.Seeds, []string{"a:1", "b:2"}) {
+		t.Errorf("seeds as a list: %v, %v", f.cfg.Node.Seeds, err)
 	}
 	f, _, err = layered(t, nil, "seeds: [a:1]\n", "--seeds", "x:1", "--seeds", "y:2")
-	if err != nil || !slices.Equal(f.seeds, []string{"x:1", "y:2"}) {
-		t.Errorf("seeds by flags: %v, %v", f.seeds, err)
+	if err != nil || !slices.Equal(f.cfg.Node.Seeds, []string{"x:1", "y:2"}) {
+		t.Errorf("seeds by flags: %v, %v", f.cfg.Node.Seeds, err)
 	}
 }
 

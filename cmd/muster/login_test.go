@@ -22,7 +22,7 @@ func servingAlone(t *testing.T) string {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	s, err := server.Start(ctx, server.Config{
-		Listen: "127.0.0.1:0", BcryptCost: 4,
+		Listen: "127.0.0.1:0", Auth: server.Auth{BcryptCost: 4},
 		Node: muster.Config{Name: "a", DataDir: t.TempDir(), PeerListen: "127.0.0.1:0", Single: true},
 	})
 	if err != nil {
