@@ -4,16 +4,16 @@ import "github.com/spf13/pflag"
 
 // registerTLS are the flags of serve for the client port, named as those for
 // the peers' where etcd has no word of its own that fits.
-func (s *serveFlags) registerTLS(set *pflag.FlagSet) {
-	f := &s.cfg.TLS
-	set.StringVar(&f.CertFile, "tls-cert", "", "certificate (PEM) that this member shows to clients; with it they speak TLS")
-	set.StringVar(&f.KeyFile, "tls-key", "", "key (PEM) of --tls-cert")
-	set.StringVar(&f.CAFile, "tls-ca", "", "certificate (PEM) of the authority that signs clients' certificates, and those of the members' client ports")
-	set.BoolVar(&f.ClientAuth, "tls-client-auth", false, "refuse clients that show no certificate of --tls-ca")
-	set.BoolVar(&f.Auto, "auto-tls", false, "speak TLS to clients by a certificate that this member makes itself and keeps in --data-dir: it encrypts, and proves nothing")
-	set.StringVar(&f.CRLFile, "client-crl-file", "", "list (PEM or DER) of clients' certificates that were revoked")
-	set.StringSliceVar(&f.AllowedHostnames, "client-cert-allowed-hostname", nil, "clients' certificates must be for one of these names")
-	set.StringVar(&f.MinVersion, "tls-min-version", "TLS1.2", "oldest version of TLS for clients: TLS1.2 or TLS1.3")
-	set.StringVar(&f.MaxVersion, "tls-max-version", "", "newest version of TLS for clients (default: the newest there is)")
-	set.StringSliceVar(&f.CipherSuites, "cipher-suites", nil, "cipher suites of TLS 1.2 for clients, such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 (default: chosen by Go)")
+func (f *serveFlags) registerTLS(set *pflag.FlagSet) {
+	c := &f.cfg.TLS
+	set.StringVar(&c.CertFile, "tls-cert", "", "certificate (PEM) that this member shows to clients; with it they speak TLS")
+	set.StringVar(&c.KeyFile, "tls-key", "", "key (PEM) of --tls-cert")
+	set.StringVar(&c.CAFile, "tls-ca", "", "certificate (PEM) of the authority that signs clients' certificates, and those of the members' client ports")
+	set.BoolVar(&c.ClientAuth, "tls-client-auth", false, "refuse clients that show no certificate of --tls-ca")
+	set.BoolVar(&c.Auto, "auto-tls", false, "speak TLS to clients by a certificate that this member makes itself and keeps in --data-dir: it encrypts, and proves nothing")
+	set.StringVar(&c.CRLFile, "client-crl-file", "", "list (PEM or DER) of clients' certificates that were revoked")
+	set.StringSliceVar(&c.AllowedHostnames, "client-cert-allowed-hostname", nil, "clients' certificates must be for one of these names")
+	set.StringVar(&c.MinVersion, "tls-min-version", "TLS1.2", "oldest version of TLS for clients: TLS1.2 or TLS1.3")
+	set.StringVar(&c.MaxVersion, "tls-max-version", "", "newest version of TLS for clients (default: the newest there is)")
+	set.StringSliceVar(&c.CipherSuites, "cipher-suites", nil, "cipher suites of TLS 1.2 for clients, such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 (default: chosen by Go)")
 }

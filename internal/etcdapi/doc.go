@@ -5,8 +5,8 @@
 // the log and each lets end by its own clock: a write becomes one command for the
 // [Proposer]; a linearizable read is a ReadIndex followed by a read of the
 // [Store] (Raft thesis §6.4); a serializable read is a read of the Store
-// alone. It serves the services KV, Watch, Lease, Auth, Cluster and Maintenance; clients of the
-// others are answered codes.Unimplemented by gRPC itself.
+// alone. It serves KV, Watch, Lease, Auth, Cluster and Maintenance; Lock and
+// Election are package lockapi's, which is a client of it.
 //
 // It is not a listener, and knows nothing of raft, of disks or of how a member
 // is started: package server does that.
