@@ -56,6 +56,9 @@ type complaints struct {
 	other rate.Sometimes
 }
 
+// SpeaksTLS begins what a client port with TLS answers to plain HTTP.
+const SpeaksTLS = "This port speaks TLS"
+
 // complaintEvery is how often one kind of complaint is logged.
 const complaintEvery = 10 * time.Second
 
@@ -79,7 +82,7 @@ func (p *complaints) failed(c net.Conn, err error) {
 			p.log.Warn("a client speaks plain text, and this port TLS: it is to use https://", "from", from, "addr", c.LocalAddr().String())
 		})
 		if speaksHTTP(plain.RecordHeader) {
-			_, _ = io.WriteString(secure.NetConn(), "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n\r\nThis port speaks TLS: use https://\n")
+			_, _ = io.WriteString(secure.NetConn(), "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n"+SpeaksTLS+": use https://\n")
 		}
 	case errors.As(err, &own):
 		p.other.Do(func() { p.log.Error("clients are turned away: this server can't use its TLS files", "err", own.error) })

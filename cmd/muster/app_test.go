@@ -180,6 +180,17 @@ func TestUnknownOutcomeExits4(t *testing.T) {
 	<-done
 }
 
+func TestPlainTextAtAPortThatSpeaksTLS(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, server.SpeaksTLS+": use https://", http.StatusBadRequest)
+	}))
+	defer s.Close()
+	addr := s.Listener.Addr().String()
+	if code, _, stderr := runMuster(nil, "status", "--endpoint", addr); code != exitFailed || !strings.Contains(stderr, "--endpoint https://"+addr) {
+		t.Errorf("exit %d, %q", code, stderr)
+	}
+}
+
 func TestSomethingElseAtTheEndpoint(t *testing.T) {
 	e := answering(t, map[string]string{"GET /v1/why?cluster=1": "<html>"})
 	if code, _, stderr := runMuster(nil, "why", "--endpoint", e); code != exitFailed || !strings.Contains(stderr, "is no muster") {

@@ -88,6 +88,9 @@ func lost(method, endpoint string, err error) error {
 }
 
 func refusedBy(endpoint string, resp *http.Response, body []byte) error {
+	if resp.StatusCode == http.StatusBadRequest && strings.HasPrefix(string(body), server.SpeaksTLS) {
+		return &hinted{fmt.Errorf("the client port at %s speaks TLS", endpoint), "Ask it with --endpoint https://" + endpoint + ", and name the authority of its certificate with --cacert FILE."}
+	}
 	e := &server.Error{}
 	if err := json.Unmarshal(body, e); err != nil || e.Code == "" {
 		return fmt.Errorf("what answers at %s is no muster: %s: %s", endpoint, resp.Status, strings.TrimSpace(string(body[:min(len(body), 200)])))
