@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	seeds   = flag.Int("seeds", 40, "how many programs are played in each area")
+	seeds   = flag.Int("seeds", 30, "how many programs are played in each area")
 	first   = flag.Uint64("first", 1, "seed of the first program")
 	against = flag.String("against", "muster", "what is held to etcd: muster or etcd")
 )
@@ -20,16 +20,29 @@ func TestLease(t *testing.T) { run(t, leaseProgram) }
 func TestWatch(t *testing.T) { run(t, watchProgram) }
 func TestAuth(t *testing.T)  { run(t, authProgram) }
 
+func TestLock(t *testing.T) { run(t, lockProgram) }
+
+// TestGateway sends JSON.
+func TestGateway(t *testing.T) { run(t, gatewayProgram) }
+
+// TestGuarded is about watches of users.
+func TestGuarded(t *testing.T) { runSome(t, (*seeds+3)/4, guardedProgram) }
+
 // TestCluster also asks the Maintenance service.
 func TestCluster(t *testing.T) { run(t, clusterProgram) }
 
+// TestLarge plays fewer, for each moves some 50 MB.
+func TestLarge(t *testing.T) { runSome(t, (*seeds+9)/10, sizeProgram) }
+
 // run plays the programs of an area. After one that fails the others are
 // played still, on fresh systems, up to a few.
-func run(t *testing.T, make func(*gen) program) {
+func run(t *testing.T, make func(*gen) program) { runSome(t, *seeds, make) }
+
+func runSome(t *testing.T, seeds int, make func(*gen) program) {
 	kind := kindOf(t)
 	p := newPair(t, kind)
 	steps := 0
-	for seed := *first; seed < *first+uint64(*seeds); seed++ {
+	for seed := *first; seed < *first+uint64(seeds); seed++ {
 		prog := make(newGen(seed))
 		steps += len(prog.steps)
 		d, err := p.play(prog)
@@ -50,7 +63,7 @@ func run(t *testing.T, make func(*gen) program) {
 			seed, kind.Name, list(prog.steps), d.want, kind.Name, d.got)
 		p.renew()
 	}
-	t.Logf("%d programs, %d steps", *seeds, steps)
+	t.Logf("%d programs, %d steps", seeds, steps)
 }
 
 // kindOf is the kind of system that -against names.

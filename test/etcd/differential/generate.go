@@ -11,6 +11,9 @@ type gen struct {
 	writes int64 // about how many revisions the program has made so far
 	many   bool  // there are many keys
 	lease  bool  // puts name leases
+
+	learner bool   // there is one
+	added   uint64 // how many members were added so far
 }
 
 func newGen(seed uint64) *gen { return &gen{Rand: rand.New(rand.NewPCG(seed, 0x6d7573746572))} }

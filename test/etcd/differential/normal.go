@@ -2,6 +2,7 @@ package differential
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -51,6 +52,15 @@ func (s *session) normal(step Step, a Answer) Answer {
 			r.Hash = set(r.Hash) // of the file, in etcd
 		case *pb.MemberListResponse:
 			normalMembers(r.Members)
+		case *pb.MemberAddResponse:
+			normalMembers([]*pb.Member{r.Member})
+			normalMembers(r.Members)
+		case *pb.MemberUpdateResponse:
+			normalMembers(r.Members)
+		case *pb.MemberRemoveResponse:
+			normalMembers(r.Members)
+		case *pb.MemberPromoteResponse:
+			normalMembers(r.Members)
 		}
 		out.Messages = append(out.Messages, m)
 	}
@@ -97,7 +107,9 @@ func set[N int64 | uint64 | uint32](n N) N { return min(max(n, 0), 1) }
 
 var port = regexp.MustCompile(`:[0-9]{5}$`)
 
+// normalMembers sorts them as they came: their IDs are drawn.
 func normalMembers(ms []*pb.Member) {
+	slices.SortFunc(ms, func(a, b *pb.Member) int { return cmp.Compare(a.ID, b.ID) })
 	for _, m := range ms {
 		for _, urls := range [][]string{m.PeerURLs, m.ClientURLs} {
 			for i, u := range urls {

@@ -20,7 +20,7 @@ func reset(conn *grpc.ClientConn) error {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	for _, do := range []func(context.Context, *grpc.ClientConn) error{
-		disableAuth, dropUsers, dropRoles, disarm, dropLeases, dropKeys,
+		disableAuth, dropUsers, dropRoles, disarm, dropMembers, dropLeases, dropKeys,
 	} {
 		if err := do(ctx, conn); err != nil && status.Code(err) != codes.Unimplemented {
 			return err
@@ -90,6 +90,24 @@ func disarm(ctx context.Context, conn *grpc.ClientConn) error {
 	for _, a := range alarms.Alarms {
 		req := &pb.AlarmRequest{Action: pb.AlarmRequest_DEACTIVATE, MemberID: a.MemberID, Alarm: a.Alarm}
 		if _, err := m.Alarm(ctx, req); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropMembers removes all but the one that is asked.
+func dropMembers(ctx context.Context, conn *grpc.ClientConn) error {
+	cluster := pb.NewClusterClient(conn)
+	list, err := cluster.MemberList(ctx, &pb.MemberListRequest{Linearizable: true})
+	if err != nil {
+		return err
+	}
+	for _, m := range list.Members {
+		if m.ID == list.Header.MemberId {
+			continue
+		}
+		if _, err := cluster.MemberRemove(ctx, &pb.MemberRemoveRequest{ID: m.ID}); err != nil {
 			return err
 		}
 	}

@@ -9,7 +9,7 @@ import (
 // answers.
 var revisionFields = map[protoreflect.Name]bool{
 	"revision": true, "create_revision": true, "mod_revision": true, "compact_revision": true,
-	"start_revision": true, "hash_revision": true,
+	"start_revision": true, "rev": true, "hash_revision": true,
 	"min_mod_revision": true, "max_mod_revision": true,
 	"min_create_revision": true, "max_create_revision": true,
 }
@@ -43,3 +43,6 @@ func visit(m protoreflect.Message, do func(protoreflect.Message, protoreflect.Fi
 		return true
 	})
 }
+
+// revisionName tells the names of fields that hold a revision.
+func revisionName(name string) bool { return revisionFields[protoreflect.Name(name)] }

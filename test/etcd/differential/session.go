@@ -13,6 +13,10 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+
+	// The services beside etcdserverpb, to be found by describe.
+	_ "go.etcd.io/etcd/server/v3/etcdserver/api/v3election/v3electionpb"
+	_ "go.etcd.io/etcd/server/v3/etcdserver/api/v3lock/v3lockpb"
 )
 
 // callTimeout is what one call may take; it is no limit that a healthy server
@@ -26,8 +30,9 @@ type session struct {
 	base    int64             // revision of the store when the program began
 	tokens  map[string]string // of users
 	watches map[int]*watchStream
-	leases  []int64 // those whose IDs the server chose
-	exact   bool    // every step is followed by a sync
+	leases  []int64  // those whose IDs the server chose
+	added   []uint64 // members
+	exact   bool     // every step is followed by a sync
 }
 
 func newSession(conn *grpc.ClientConn) (*session, error) {
@@ -67,6 +72,9 @@ func (s *session) play(step Step) Answer {
 	if step.Method == watchMethod {
 		return s.normal(step, s.watch(step))
 	}
+	if step.JSON != nil {
+		return s.post(step)
+	}
 	a := s.call(step)
 	if a.Err == nil {
 		s.learn(step.Req, a.Messages)
@@ -78,14 +86,18 @@ func (s *session) play(step Step) Answer {
 // the server doesn't know.
 func (s *session) context(user string) context.Context {
 	ctx := context.Background()
+	if token := s.token(user); token != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "token", token)
+	}
+	return ctx
+}
+
+func (s *session) token(user string) string {
 	token := s.tokens[user]
-	if user == "" || user == "root" && token == "" {
-		return ctx
+	if user == "" || user == "root" || token != "" {
+		return token
 	}
-	if token == "" {
-		token = "nobody.1"
-	}
-	return metadata.AppendToOutgoingContext(ctx, "token", token)
+	return "nobody.1"
 }
 
 // call makes a call of any kind: it sends the one request, nothing more, and

@@ -14,6 +14,7 @@ type Step struct {
 	Req    proto.Message // not changed by those who play it
 	As     string        // the user whose token goes along; "" none
 	Stream int           // of a Watch: which of the program's streams
+	JSON   *jsonForm     // nil for gRPC
 }
 
 // Revisions in a program count from the revision that the store has when the
@@ -41,13 +42,25 @@ func (s Step) String() string {
 	if s.Method == watchMethod || s.Method == closeMethod {
 		fmt.Fprintf(&b, " on stream %d", s.Stream)
 	}
+	if s.JSON != nil {
+		fmt.Fprintf(&b, " by JSON %+v", *s.JSON)
+	}
 	if s.Req != nil {
 		fmt.Fprintf(&b, " {%s}", show(s.Req))
 	}
 	return b.String()
 }
 
-func show(m proto.Message) string { return prototext.MarshalOptions{}.Format(m) }
+// maxShown is how much is printed of a message, in bytes.
+const maxShown = 4000
+
+func show(m proto.Message) string {
+	text := prototext.MarshalOptions{}.Format(m)
+	if len(text) > maxShown {
+		return fmt.Sprintf("%s… (%d bytes)", text[:maxShown], len(text))
+	}
+	return text
+}
 
 // Answer is what came back for a step.
 type Answer struct {

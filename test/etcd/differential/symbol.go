@@ -1,7 +1,9 @@
 package differential
 
 import (
+	"fmt"
 	"slices"
+	"sync/atomic"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/protobuf/proto"
@@ -14,7 +16,15 @@ import (
 const (
 	chosenLease = -1000
 	selfID      = 1
+	addedID     = 100 // the first member that was added; the next is one more
 )
+
+// newURL stands for a peer URL that no member had before: etcd makes a member's
+// ID of its URLs and the second, and takes no ID twice.
+const newURL = "http://127.0.0.2:port"
+
+// urlsGiven counts the new URLs; all have five digits, as normalMembers wants.
+var urlsGiven atomic.Uint32
 
 // learn takes from an answer what later steps refer to.
 func (s *session) learn(req proto.Message, answer []proto.Message) {
@@ -28,6 +38,8 @@ func (s *session) learn(req proto.Message, answer []proto.Message) {
 		if req.(*pb.LeaseGrantRequest).ID == 0 {
 			s.leases = append(s.leases, r.ID)
 		}
+	case *pb.MemberAddResponse:
+		s.added = append(s.added, r.Member.ID)
 	}
 }
 
@@ -57,6 +69,9 @@ func isMember(f protoreflect.FieldDescriptor) bool {
 // actual is a request as the server gets it.
 func (s *session) actual(req proto.Message) proto.Message {
 	out := shift(req, s.base)
+	if r, ok := out.(*pb.MemberAddRequest); ok && slices.Contains(r.PeerURLs, newURL) {
+		r.PeerURLs = []string{fmt.Sprintf("http://127.0.0.2:%d", 10_000+urlsGiven.Add(1)%50_000)}
+	}
 	visit(out.ProtoReflect(), func(m protoreflect.Message, f protoreflect.FieldDescriptor) {
 		switch {
 		case isLease(f):
@@ -64,8 +79,11 @@ func (s *session) actual(req proto.Message) proto.Message {
 				m.Set(f, protoreflect.ValueOfInt64(s.leases[i]))
 			}
 		case isMember(f):
-			if m.Get(f).Uint() == selfID {
+			id := m.Get(f).Uint()
+			if id == selfID {
 				m.Set(f, protoreflect.ValueOfUint64(s.self))
+			} else if i := id - addedID; id >= addedID && i < uint64(len(s.added)) {
+				m.Set(f, protoreflect.ValueOfUint64(s.added[i]))
 			}
 		}
 	})
@@ -83,6 +101,8 @@ func (s *session) symbolic(m protoreflect.Message) {
 		case isMember(f):
 			if m.Get(f).Uint() == s.self {
 				m.Set(f, protoreflect.ValueOfUint64(selfID))
+			} else if i := slices.Index(s.added, m.Get(f).Uint()); i >= 0 {
+				m.Set(f, protoreflect.ValueOfUint64(addedID+uint64(i)))
 			}
 		case f.FullName() == "etcdserverpb.AuthenticateResponse.token":
 			m.Set(f, protoreflect.ValueOfString("token"))

@@ -1,0 +1,72 @@
+package differential
+
+import (
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+)
+
+// gatewayProgram sends requests of all services as JSON, some of them damaged.
+func gatewayProgram(g *gen) program {
+	var steps []Step
+	if g.one(4) {
+		for range 5 + g.IntN(10) {
+			steps = append(steps, g.authSetup())
+		}
+		steps = append(steps, enableAuth()...)
+		steps = append(steps, g.authenticate(), g.authenticate())
+		for range 10 + g.IntN(30) {
+			step := g.asJSON(g.authStep())
+			step.As = g.as()
+			steps = append(steps, step)
+		}
+		return program{steps: steps}
+	}
+	for range 10 + g.IntN(50) {
+		steps = append(steps, g.asJSON(g.anyStep()))
+	}
+	return program{steps: steps}
+}
+
+func (g *gen) anyStep() Step {
+	g.lease = true
+	switch n := g.IntN(20); {
+	case n < 9:
+		return g.kvStep()
+	case n < 12:
+		return g.leaseStep()
+	case n < 14:
+		return g.maintenanceStep()
+	case n < 15:
+		return g.memberStep()
+	case n < 18:
+		return g.lockStep()
+	default:
+		return g.authSetup()
+	}
+}
+
+// asJSON leaves alone what lasts, what has an answer that is cut as the server
+// likes, and what a later step refers to by what was answered.
+func (g *gen) asJSON(step Step) Step {
+	switch r := step.Req.(type) {
+	case *pb.LeaseGrantRequest:
+		if r.ID != 0 { // without one the server draws it
+			step.JSON = &jsonForm{verb: "POST", lower: g.one(2), defaults: g.one(4)}
+		}
+		return step
+	case *pb.AuthenticateRequest:
+		return step
+	}
+	switch step.Method {
+	case "KV/RangeStream", "Lease/LeaseLeases", "Lease/LeaseTimeToLive":
+		return step
+	}
+	step.JSON = &jsonForm{verb: "POST", lower: g.one(2), defaults: g.one(4)}
+	if g.one(50) {
+		step.JSON.verb = pick(g, "GET", "PUT", "DELETE", "HEAD", "OPTIONS")
+	}
+	if g.one(6) {
+		step.JSON.damage = pick(g, "cut", "value 5", "value null", "value {}", "value []", "value true", "value 1.5", `value "%%"`, `value "1"`,
+			`value "YQ"`, `value "99999999999999999999"`, "value -1", "name nonsense", "name key", "whole", "whole null", "whole []", "whole {}{}", "whole x", "whole 5", "after }", "after {}")
+	}
+	return step
+}
