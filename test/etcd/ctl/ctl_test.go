@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,7 +23,12 @@ type subject struct {
 	member *system.Member
 	ctl    string // the program
 	named  map[string]string
+	scheme string // of its URL; "" is plain text
 }
+
+// endlessTime is for how long a command runs that doesn't end by itself, though
+// the machine may be busy.
+const endlessTime = 5 * time.Second
 
 // TestScript compares what etcdctl prints of an etcd and of a muster.
 func TestScript(t *testing.T) {
@@ -34,10 +40,19 @@ func TestScript(t *testing.T) {
 	for _, kind := range system.Kinds() {
 		subjects = append(subjects, newSubject(t, ctl, kind))
 	}
+	play(t, subjects, script)
+}
+
+// play runs each line on both.
+func play(t *testing.T, subjects []*subject, script []string) {
 	for _, line := range script {
 		line, quiet := strings.CutPrefix(line, "~")
-		want, wantCode := subjects[0].run(t, line)
-		got, gotCode := subjects[1].run(t, line)
+		var want, got string
+		var wantCode, gotCode int
+		var both sync.WaitGroup
+		both.Go(func() { want, wantCode = subjects[0].run(line) })
+		both.Go(func() { got, gotCode = subjects[1].run(line) })
+		both.Wait()
 		if wantCode != gotCode || want != got && !quiet {
 			t.Errorf("etcdctl %s\n  etcd, code %d:\n%s\n  muster, code %d:\n%s", line, wantCode, want, gotCode, got)
 		}
@@ -56,16 +71,17 @@ func newSubject(t *testing.T, ctl string, kind system.Kind) *subject {
 		t.Fatal(err)
 	}
 	return &subject{member: m, ctl: ctl, named: map[string]string{
-		"{member}": fmt.Sprintf("%x", resp.Header.MemberId), "{dir}": t.TempDir(), "{lease}": "0",
+		"{member}": fmt.Sprintf("%x", resp.Header.MemberId), "{dir}": t.TempDir(), "{lease}": "0", "{host}": m.Client,
 	}}
 }
 
 // run carries a line of the script out, and returns what it printed, without
-// what differs from system to system, and its exit code.
-func (s *subject) run(t *testing.T, line string) (string, int) {
+// what differs from system to system, and its exit code. One that could not be
+// run says so, with the code -1.
+func (s *subject) run(line string) (string, int) {
 	line, endless := strings.CutPrefix(line, "!")
 	command, input, _ := strings.Cut(line, "|")
-	args := []string{"--endpoints=" + s.member.Client, "--command-timeout=10s"}
+	args := []string{"--endpoints=" + s.scheme + s.member.Client, "--command-timeout=10s"}
 	for _, a := range strings.Fields(command) {
 		for name, value := range s.named {
 			a = strings.ReplaceAll(a, name, value)
@@ -78,17 +94,17 @@ func (s *subject) run(t *testing.T, line string) (string, int) {
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.Env = withoutEtcd(os.Environ())
 	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+		return err.Error(), -1
 	}
 	limit := time.AfterFunc(system.Patience, func() { _ = cmd.Process.Kill() }) // it may be gone
 	defer limit.Stop()
 	if endless {
-		time.AfterFunc(2*time.Second, func() { _ = cmd.Process.Signal(os.Interrupt) })
+		time.AfterFunc(endlessTime, func() { _ = cmd.Process.Signal(os.Interrupt) })
 	}
 	err := cmd.Wait()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
+		return err.Error(), -1
 	}
 	if m := granted.FindStringSubmatch(out.String()); m != nil {
 		s.named["{lease}"] = m[1]
@@ -106,6 +122,7 @@ var incidental = []struct {
 	{regexp.MustCompile(`127\.0\.0\.1:[0-9]{5}`), "HOST"},
 	{regexp.MustCompile(`"(ClusterID|MemberID|RaftTerm)" : [0-9]+`), `"$1" : N`},
 	{regexp.MustCompile(`"(cluster_id|member_id|raft_term)":[0-9]+`), `"$1":N`},
+	{regexp.MustCompile(`"ts":[0-9.]+`), `"ts":T`},
 	{regexp.MustCompile(`took = [0-9a-zµ.]+|took [0-9a-zµ.]+`), "took T"},
 	{regexp.MustCompile(`"ts":"[^"]*"`), `"ts":T`},
 	{regexp.MustCompile(`"target":"[^"]*"`), `"target":HOST`},

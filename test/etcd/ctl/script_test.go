@@ -3,7 +3,7 @@ package ctl
 // script has one command a line, with what it reads after a |, lines of it
 // ended by ;. The commands share one cluster and what those before them did.
 // Values in {braces} are of the system: {lease} is the ID of the last lease,
-// {member} the member's own, {dir} a directory.
+// {member} the member's own, {host} its address, {dir} a directory.
 //
 // A line that begins with ~ is run on both, but what it prints isn't compared:
 // it says how large or fast something was. One that begins with ! goes on until
@@ -53,6 +53,10 @@ var script = []string{
 	"lock door echo held",
 	"lock door --ttl=100 false",
 	"!elect hall one",
+	"!make-mirror --prefix=a --dest-prefix=mirror/ --no-dest-prefix=false {host}",
+	"get mirror/ --prefix",
+	"!make-mirror --prefix=b --no-dest-prefix --dest-prefix=x {host}",
+	"make-mirror",
 	"member list",
 	"member list -w table",
 	"member remove 123",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,6 +70,9 @@ func (s *session) play(step Step) Answer {
 	if step.Req != nil {
 		step.Req = s.actual(step.Req)
 	}
+	if step.Method == goneMethod {
+		return Answer{Err: s.untilGone(step.Req.(*pb.LeaseTimeToLiveRequest))}
+	}
 	if step.Method == watchMethod {
 		return s.normal(step, s.watch(step))
 	}
@@ -80,6 +84,23 @@ func (s *session) play(step Step) Answer {
 		s.learn(step.Req, a.Messages)
 	}
 	return s.normal(step, a)
+}
+
+// untilGone asks for all leases until this one is none of them. One whose time
+// is up is listed until it is revoked, and its keys are deleted.
+func (s *session) untilGone(r *pb.LeaseTimeToLiveRequest) error {
+	ctx, cancel := context.WithTimeout(s.context("root"), time.Minute)
+	defer cancel()
+	for {
+		resp, err := pb.NewLeaseClient(s.conn).LeaseLeases(ctx, &pb.LeaseLeasesRequest{})
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(resp.Leases, func(l *pb.LeaseStatus) bool { return l.ID == r.ID }) {
+			return nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 // context carries the user's token. One who has none is sent as a token that

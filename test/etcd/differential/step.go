@@ -31,6 +31,8 @@ const (
 	syncMethod = "-/Sync"
 	// closeMethod ends a watch stream.
 	closeMethod = "-/Close"
+	// goneMethod waits until a lease has ended by itself.
+	goneMethod = "-/Gone"
 )
 
 func (s Step) String() string {

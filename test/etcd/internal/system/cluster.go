@@ -14,7 +14,6 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/musterhq/muster/internal/loopback"
 )
@@ -126,6 +125,12 @@ func cleanEnv(env []string) []string {
 	return kept
 }
 
+// Binary is the program that the member runs.
+func (m *Member) Binary() string { return m.binary }
+
+// Dir is where the member keeps its data.
+func (m *Member) Dir() string { return m.dir }
+
 // Kill ends the process at once, as kill -9 does, and returns when it is gone.
 func (m *Member) Kill() {
 	if m.cmd == nil {
@@ -150,8 +155,11 @@ func (m *Member) Alive() error {
 
 // Dial returns a connection to the member, and to no other.
 func (m *Member) Dial() (*grpc.ClientConn, error) {
-	return grpc.NewClient("passthrough:///"+m.Client,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+	creds, err := m.kind.credentials()
+	if err != nil {
+		return nil, err
+	}
+	return grpc.NewClient("passthrough:///"+m.Client, grpc.WithTransportCredentials(creds),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1<<30)))
 }
 

@@ -16,6 +16,26 @@ type Kind struct {
 	module string // directory of the module to build it in, from the repository's root
 	pkg    string // its main package
 	args   func(self *Member, all []*Member) []string
+	tls    *Files
+}
+
+// Files are the PEM files by which a server's client port speaks TLS, to
+// clients that show a certificate of the same authority. A client may use the
+// server's pair.
+type Files struct{ CA, Cert, Key string }
+
+// TLS is the kind with TLS on its client port.
+func (k Kind) TLS(f Files) Kind {
+	k.tls = &f
+	return k
+}
+
+// clientURL is where the member serves clients.
+func (m *Member) clientURL() string {
+	if m.kind.tls != nil {
+		return "https://" + m.Client
+	}
+	return "http://" + m.Client
 }
 
 // Etcd is built with exactly the dependencies of its release, and Muster from
@@ -35,11 +55,11 @@ func etcdArgs(self *Member, all []*Member) []string {
 	for i, m := range all {
 		cluster[i] = m.Name + "=http://" + m.peer
 	}
-	return []string{
+	args := []string{
 		"--name=" + self.Name,
 		"--data-dir=" + self.dir,
-		"--listen-client-urls=http://" + self.Client,
-		"--advertise-client-urls=http://" + self.Client,
+		"--listen-client-urls=" + self.clientURL(),
+		"--advertise-client-urls=" + self.clientURL(),
 		"--listen-peer-urls=http://" + self.peer,
 		"--initial-advertise-peer-urls=http://" + self.peer,
 		"--initial-cluster=" + strings.Join(cluster, ","),
@@ -48,6 +68,10 @@ func etcdArgs(self *Member, all []*Member) []string {
 		"--bcrypt-cost=4",
 		"--log-level=error",
 	}
+	if f := self.kind.tls; f != nil {
+		args = append(args, "--cert-file="+f.Cert, "--key-file="+f.Key, "--trusted-ca-file="+f.CA, "--client-cert-auth")
+	}
+	return args
 }
 
 func musterArgs(self *Member, all []*Member) []string {
@@ -57,6 +81,9 @@ func musterArgs(self *Member, all []*Member) []string {
 		"--data-dir=" + self.dir,
 		"--listen=" + self.Client,
 		"--peer-listen=" + self.peer,
+	}
+	if f := self.kind.tls; f != nil {
+		args = append(args, "--tls-cert="+f.Cert, "--tls-key="+f.Key, "--tls-ca="+f.CA, "--tls-client-auth")
 	}
 	if len(all) == 1 {
 		return append(args, "--single")
