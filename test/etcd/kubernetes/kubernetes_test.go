@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,8 +15,9 @@ var (
 	only    = flag.String("only", "", "which of Kubernetes' tests to run, as go test's -run")
 )
 
-// storage is the package whose tests are run.
-const storage = "k8s.io/apiserver/pkg/storage/etcd3"
+// packages are those whose tests are run: what reads and writes etcd, and what
+// keeps a copy of it up to date by watches. With -short the first alone.
+var packages = []string{"k8s.io/apiserver/pkg/storage/etcd3", "k8s.io/apiserver/pkg/storage/cacher"}
 
 // elsewhere are tests that are not about the server: they take most of the
 // time, or look into the etcd that they expect in their own process.
@@ -24,16 +26,55 @@ const elsewhere = "^(TestPrepareKey|TestCompactorAndLeaseManagerMetrics)$"
 // TestStorage runs the tests of Kubernetes' storage layer.
 func TestStorage(t *testing.T) {
 	args := []string{"test", "-trimpath", "-count=1", "-timeout=20m", "-skip=" + elsewhere, "-run=" + *only}
+	served := filepath.Join(t.TempDir(), "served")
+	env := append(os.Environ(), "COMPAT_MUSTER="+build(t), "COMPAT_SERVED="+served)
 	if *against == "muster" {
 		args = append(args, "-modfile="+patched(t))
 	}
-	cmd := exec.Command("go", append(args, storage)...)
-	cmd.Env = append(os.Environ(), "COMPAT_MUSTER="+build(t))
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	tested := packages
+	if testing.Short() {
+		tested = packages[:1]
 	}
-	t.Logf("%s", out)
+	for _, pkg := range tested {
+		cmd := exec.Command("go", append(args, pkg)...)
+		cmd.Env = env
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("%v\n%s", err, out)
+			continue
+		}
+		t.Logf("%s", out)
+		if *against == "muster" {
+			servedByMuster(t, pkg, served)
+		}
+	}
+}
+
+// servedByMuster fails unless musters have answered the tests' calls: a test
+// that ran on another server would say nothing about muster. It removes the
+// notes, which recordServed takes.
+func servedByMuster(t *testing.T, pkg, notes string) {
+	text, err := os.ReadFile(notes)
+	if err != nil {
+		t.Errorf("no test of %s ended a muster: %v", pkg, err)
+		return
+	}
+	musters, calls := 0, 0
+	for line := range strings.Lines(string(text)) {
+		var name string
+		var n int
+		if _, err := fmt.Sscan(line, &name, &n); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		musters, calls = musters+1, calls+n
+	}
+	t.Logf("%s: %d musters answered %d calls", pkg, musters, calls)
+	if *only == "" && (musters < 50 || calls < 1000) {
+		t.Errorf("%s: %d musters answered %d calls: too few to have served these tests", pkg, musters, calls)
+	}
+	if err := os.Remove(notes); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func build(t *testing.T) string {

@@ -5,9 +5,14 @@ package testserver
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -46,6 +51,7 @@ func RunEtcd(t testing.TB, cfg *embed.Config) *kubernetes.Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		recordServed(t, logName)
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		if text, err := os.ReadFile(logName); err == nil && t.Failed() {
@@ -70,6 +76,39 @@ func RunEtcd(t testing.TB, cfg *embed.Config) *kubernetes.Client {
 	client.KV = storagetesting.NewKVRecorder(client.KV, recorder)
 	client.Kubernetes = recorder
 	return client
+}
+
+// served matches muster's counters of the calls that it has carried out.
+var served = regexp.MustCompile(`(?m)^grpc_server_handled_total\{.*\} ([0-9]+)$`)
+
+// recordServed adds a line to the file COMPAT_SERVED: the test, and how many
+// calls its muster says that it has answered, the last before it is ended.
+func recordServed(t testing.TB, logName string) {
+	resp, err := http.Get("http://" + clientAddr(t, logName) + "/metrics")
+	if err != nil {
+		t.Errorf("ask muster what it served: %v", err)
+		return
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Errorf("ask muster what it served: %v", err)
+		return
+	}
+	calls := 0
+	for _, m := range served.FindAllSubmatch(text, -1) {
+		n, _ := strconv.Atoi(string(m[1])) // digits
+		calls += n
+	}
+	f, err := os.OpenFile(os.Getenv("COMPAT_SERVED"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Errorf("note what muster served: %v", err)
+		return
+	}
+	defer f.Close()
+	if _, err := fmt.Fprintf(f, "%s %d\n", t.Name(), calls); err != nil {
+		t.Errorf("note what muster served: %v", err)
+	}
 }
 
 // clientAddr waits for the address that muster logs.
