@@ -67,7 +67,7 @@ var floors = []floor{
 
 	{5, "internal/recovery", "cluster internal/wire internal/datadir internal/raftlog internal/snapshot internal/formation internal/replica internal/member"},
 
-	{6, "internal/sim", "cluster event statemachine internal/crashfs internal/history internal/wire internal/datadir internal/raftlog internal/snapshot internal/formation internal/roster internal/replica internal/member internal/recovery"},
+	{6, "internal/sim", "cluster event statemachine kv internal/lessor internal/crashfs internal/history internal/wire internal/datadir internal/raftlog internal/snapshot internal/formation internal/roster internal/replica internal/member internal/recovery"},
 
 	{6, ".", "cluster discovery event statemachine internal/wire internal/datadir internal/raftlog internal/snapshot internal/transport internal/formation internal/roster internal/member internal/host internal/recovery"},
 

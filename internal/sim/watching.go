@@ -2,7 +2,6 @@ package sim
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -98,6 +97,9 @@ func (v *watcher) look() {
 		return
 	}
 	for v.group != nil && v.w.failure == "" {
+		if v.w.rng.IntN(4) == 0 { // as when its client asks for progress
+			v.progress()
+		}
 		b, more, err := v.group.Poll()
 		if err != nil {
 			v.w.fail("%s: watch of %s: %v", v.p, v.key, err)
@@ -192,5 +194,3 @@ func (w *World) watched() {
 	}
 }
 
-// String is an event in failures.
-func (v *watcher) String() string { return fmt.Sprintf("watch of %s from %d", v.key, v.next) }
