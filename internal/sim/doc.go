@@ -5,6 +5,9 @@
 // they do in a node, over a clock, a network and disks that are simulated
 // ([crashfs]). It is no model of them, and no part of a node that runs.
 //
+// Every fifth world has a keyspace: package kv's store, with watches and leases,
+// whose files alone are not on the simulated disks. Others have a few registers.
+//
 // A [Run] founds a cluster, lets clients and operators use it while a [Script]
 // of faults is carried out, ends all faults, and demands that everything comes
 // to a good end. The script is drawn before the run, so that a failing one can

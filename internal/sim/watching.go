@@ -193,4 +193,3 @@ func (w *World) watched() {
 		}
 	}
 }
-
