@@ -63,18 +63,22 @@ func (s *Server) callerByToken(ctx context.Context, token string) (kv.Caller, er
 	if s.cfg.Auth.Tokens == nil {
 		return kv.Caller{}, rpctypes.ErrGRPCInvalidAuthToken
 	}
+	// The revision comes first: a token that was taken back since is then one of
+	// an old revision.
+	revision := s.cfg.Store.Auth().Revision()
 	user, ok := s.cfg.Auth.Tokens.user(token)
 	if index, given := indexOf(token); !ok && given && index > s.cfg.Proposer.Status().Applied {
 		// Another member gave it, and this one has not heard of it yet.
 		if _, err := s.cfg.Proposer.ReadIndex(ctx); err != nil {
 			return kv.Caller{}, err
 		}
+		revision = s.cfg.Store.Auth().Revision()
 		user, ok = s.cfg.Auth.Tokens.user(token)
 	}
 	if !ok {
 		return kv.Caller{}, rpctypes.ErrGRPCInvalidAuthToken
 	}
-	return kv.Caller{Name: user, Revision: s.cfg.Store.Auth().Revision()}, nil
+	return kv.Caller{Name: user, Revision: revision}, nil
 }
 
 // commonName is the client's, by the certificate that the server verified.

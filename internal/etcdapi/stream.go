@@ -26,10 +26,10 @@ func (s *kvService) RangeStream(r *pb.RangeRequest, out grpc.ServerStreamingServ
 		return s.toGRPC(err)
 	}
 	may := func(a *kv.Auth, c kv.Caller) error { return a.MayRead(c, r.GetKey(), r.GetRangeEnd()) }
+	begun := s.cfg.Store.Auth() // or earlier than what the caller is asked about
 	err := s.readAs(out.Context(), may, func() error {
-		begun := s.cfg.Store.Auth().Revision()
 		return s.cfg.Store.RangeStream(out.Context(), r, chunkBytes, func(part *pb.RangeResponse) error {
-			if now := s.cfg.Store.Auth(); now.Enabled() && now.Revision() != begun {
+			if now := s.cfg.Store.Auth(); now.Enabled() && (now.Revision() != begun.Revision() || !begun.Enabled()) {
 				return rpctypes.ErrGRPCAuthOldRevision // what follows may be what the caller may no longer see
 			}
 			if part.Header != nil {
