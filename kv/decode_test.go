@@ -2,8 +2,11 @@ package kv
 
 import (
 	"bytes"
+	"errors"
+	"slices"
 	"testing"
 
+	"go.etcd.io/etcd/api/v3/authpb"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/protobuf/proto"
 )
@@ -55,20 +58,43 @@ func TestDecodePutIsPlain(t *testing.T) {
 }
 
 // FuzzApply: no command, however damaged, panics or stops the member, unless
-// it is of an unknown kind.
+// it is of an unknown kind. Nor does what it leaves behind keep the store from
+// being opened.
 func FuzzApply(f *testing.F) {
 	t := requests{newRand(1), 10}
 	for range 30 {
 		f.Add(encode(f, t.write()))
 	}
+	add := func(cmd []byte, err error) {
+		must(f, err)
+		f.Add(cmd)
+		f.Add(EncodeAs(Caller{"root", 5}, cmd))
+	}
+	add(EncodeLeaseExpiry(1, 7))
+	add(EncodePut(&pb.PutRequest{Key: []byte("k"), Lease: 7}))
+	for _, r := range []proto.Message{
+		&pb.AuthUserAddRequest{Name: "root", HashedPassword: "eA=="}, &pb.AuthUserGrantRoleRequest{User: "root", Role: "root"},
+		&pb.AuthRoleAddRequest{Name: "r"}, grant("r", "a", "b", authpb.READWRITE), &pb.AuthEnableRequest{},
+		&pb.InternalAuthenticateRequest{Name: "root", SimpleToken: "t"}, &pb.AuthDisableRequest{},
+	} {
+		add(EncodeAuth(r))
+	}
 	d := newDriver(f)
 	f.Fuzz(func(t *testing.T, cmd []byte) {
-		if len(cmd) > 0 && (cmd[0] < opPut || cmd[0] > opCompaction) {
+		_, inner, ok := splitCaller(cmd)
+		if ok && len(inner) > 0 && (inner[0] < opPut || inner[0] >= opAs || inner[0] == opAuth && len(inner) > 1 && newAuthRequest(inner[1]) == nil) {
 			return
 		}
 		d.TB = t
 		if _, err := d.applyRaw(cmd); err != nil {
 			t.Fatal(err)
+		}
+		fresh := applier{known: &known{}}
+		if err := errors.Join(fresh.loadAlarms(d.live), fresh.loadLeases(d.live)); err != nil {
+			t.Fatal(err)
+		}
+		if is, want := fresh.known.leases.list(), d.Leases(); !slices.Equal(is, want) {
+			t.Fatalf("leases are %v, and read again %v", want, is)
 		}
 	})
 }
