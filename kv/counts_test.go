@@ -19,3 +19,17 @@ func TestCountsOfNestedTransactions(t *testing.T) {
 		t.Errorf("%d ranges, %d transactions; want 4 and 1", c.ranges.Load(), c.txns.Load())
 	}
 }
+
+// A range counts once, in whatever parts it is given.
+func TestCountsOfStreams(t *testing.T) {
+	d := newDriver(t)
+	d.put("a", "1")
+	d.put("b", "2")
+	for _, r := range []*pb.RangeRequest{all(), {Key: []byte("a")}} {
+		before := d.Counts().Ranges
+		must(t, d.RangeStream(t.Context(), r, 1, func(*pb.RangeResponse) error { return nil }))
+		if n := d.Counts().Ranges - before; n != 1 {
+			t.Errorf("%v counts as %d", r, n)
+		}
+	}
+}

@@ -33,6 +33,7 @@ func (s *Store) RangeStream(ctx context.Context, r *pb.RangeRequest, chunk int, 
 		return sendParts(resp, chunk, send)
 	}
 	st := stream{s: s, ctx: ctx, req: r, chunk: chunk, send: send}
+	s.counts.ranges.Add(1)
 	if err := st.open(sp); err != nil {
 		return err
 	}
