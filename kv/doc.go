@@ -2,12 +2,10 @@
 // Pebble with etcd 3.7's revisions, ranges and transactions.
 //
 // It is the machine and nothing around it: no network, no gRPC service, no
-// raft. Leases are kept with the keys that hang on them; when one is over is
-// for the leader to say, by a command ([EncodeLeaseExpiry]).
-// Requests are etcd's own protobuf types, and so are the
-// responses and the errors, down to the quirks that a client can see (they
-// are named where they are, see rangeKeys and checkWrites). Cluster ID, member
-// ID and term in the headers are for the server to fill in.
+// raft. Requests are etcd's own protobuf types, and so are the responses and the
+// errors, down to the quirks that a client can see (they are named where they
+// are, see rangeKeys and checkWrites). Cluster ID, member ID and term in the
+// headers are for the server to fill in.
 //
 // # Use
 //
@@ -17,7 +15,16 @@
 // [Store.ReadTxn] directly, from any goroutine; that it is linearizable is the
 // caller's business.
 //
-// # Users
+// # Beside the keys
+//
+// Leases, alarms, users and roles are facts: each has one value, and no history
+// (type facts). Commands change them, in the batch of the call, and what is kept
+// of them in memory is read again by Open and Restore.
+//
+// Leases are kept with the keys that hang on them; when one is over is for the
+// leader to say, by a command ([EncodeLeaseExpiry]). A put on a lease that isn't
+// there is refused. Versions from before there were leases carried it out: a log
+// that holds such a put must not be applied by both.
 //
 // A command may say who sent it ([EncodeAs]). While authentication is enabled,
 // whether that user may do so is decided when it is applied; a read is asked

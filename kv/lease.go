@@ -22,9 +22,10 @@ type Lease struct {
 }
 
 // LeaseFollower hears what becomes of leases, in the order of the commands,
-// once the effects are there to be read. The calls come one at a time, from the
-// goroutine that drives the machine, under a lock: they must not block, nor
-// call the store.
+// once the effects are there to be read; but of an image that is restored a
+// moment before. The calls come one at a time, from the goroutine that drives the
+// machine, or within FollowLeases, under a lock: they must not block, nor call
+// the store.
 type LeaseFollower interface {
 	LeaseGranted(Lease)
 	LeaseNoted(Lease) // its Remaining was set
