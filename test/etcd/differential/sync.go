@@ -30,7 +30,7 @@ const (
 	pastID      = markID + 1 // the first that starts in the past
 	doneID      = markID + 9 // watch that is made to see that something was done
 	markTime    = 5 * time.Second
-	catchUpTime = time.Second
+	catchUpTime = 5 * time.Second
 )
 
 func createMark(id, start int64) *pb.WatchRequest {
@@ -82,11 +82,13 @@ func (s *session) syncReference() (Answer, [maxStreams]int) {
 // sync returns what the watches of the system under test told, once that is as
 // much as the reference's told, or nothing more came.
 func (s *session) sync(amounts [maxStreams]int) Answer {
-	if _, err := s.putMark(); err != nil {
-		return Answer{Err: err}
-	}
 	for i, w := range s.watches {
 		_ = w.until(catchUpTime, func() bool { return w.amount() >= amounts[i] && len(w.arrived) == 0 }) // what is missing then shows
+	}
+	// The mark comes last here: a response that is made after it would have its
+	// revision in the header.
+	if _, err := s.putMark(); err != nil {
+		return Answer{Err: err}
 	}
 	return s.answer()
 }
