@@ -39,7 +39,7 @@ const invalidWatchID = -1
 func (s *watchService) Watch(stream grpc.BidiStreamingServer[pb.WatchRequest, pb.WatchResponse]) error {
 	ws := &watchStream{
 		Server: s.Server, stream: stream, watches: s.cfg.Store.NewWatches(),
-		of: map[int64]*streamWatch{}, requests: make(chan *pb.WatchRequest), received: make(chan error, 1),
+		of: map[int64]*streamWatch{}, over: map[int64]bool{}, requests: make(chan *pb.WatchRequest), received: make(chan error, 1),
 	}
 	defer ws.watches.Close()
 	go ws.receive(stream.Context())
@@ -59,8 +59,9 @@ type watchStream struct {
 
 	watches  *kv.Watches
 	of       map[int64]*streamWatch
-	nextID   int64 // the next that may be free
-	progress bool  // was asked for, and not all watches were ready to answer
+	nextID   int64          // the next that may be free
+	over     map[int64]bool // IDs of watches that ended by compaction: as in etcd they are taken until the client cancels them
+	progress bool           // was asked for, and not all watches were ready to answer
 }
 
 // streamWatch is what the stream knows of one watch.
@@ -156,6 +157,7 @@ func (ws *watchStream) tell(b *kv.WatchBatch) error {
 	resp := &pb.WatchResponse{Header: ws.headerAt(b.Revision), WatchId: b.ID, Events: b.Events}
 	if b.Compacted != 0 {
 		delete(ws.of, b.ID)
+		ws.over[b.ID] = true
 		resp.Canceled, resp.CompactRevision = true, b.Compacted
 		resp.Header.Revision = 0 // as in etcd
 	}
@@ -181,10 +183,11 @@ func (ws *watchStream) answer(ctx context.Context, r *pb.WatchRequest) error {
 }
 
 func (ws *watchStream) cancel(id int64) error {
-	if !ws.watches.Remove(id) {
+	if !ws.watches.Remove(id) && !ws.over[id] {
 		return nil
 	}
 	delete(ws.of, id)
+	delete(ws.over, id)
 	return ws.stream.Send(&pb.WatchResponse{Header: ws.headerAt(0), WatchId: id, Canceled: true})
 }
 
@@ -218,6 +221,9 @@ func (ws *watchStream) notify() error {
 	}
 	return nil
 }
+
+// taken says that the stream has a watch of that ID.
+func (ws *watchStream) taken(id int64) bool { return ws.watches.Has(id) || ws.over[id] }
 
 // headerAt is a header with that revision, 0 for the present one.
 func (ws *watchStream) headerAt(revision int64) *pb.ResponseHeader {

@@ -27,7 +27,7 @@ func (ws *watchStream) create(ctx context.Context, r *pb.WatchCreateRequest) err
 	}
 	id := r.WatchId
 	if id == 0 {
-		for ws.watches.Has(ws.nextID) {
+		for ws.taken(ws.nextID) {
 			ws.nextID++
 		}
 		id = ws.nextID
@@ -53,7 +53,7 @@ func (ws *watchStream) refuses(ctx context.Context, r *pb.WatchCreateRequest, sp
 	if len(spec.End) > 0 && !open && bytes.Compare(spec.Key, spec.End) >= 0 {
 		return reasonEmptyRange
 	}
-	if r.WatchId != 0 && ws.watches.Has(r.WatchId) {
+	if r.WatchId != 0 && ws.taken(r.WatchId) {
 		return reasonDuplicateID
 	}
 	return ""

@@ -3,6 +3,7 @@ package etcdapi
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -162,6 +163,15 @@ func TestWatchStream(t *testing.T) {
 		t.Error(got)
 	}
 	w.expect("watch 3 header 0 canceled compacted 6")
+	// Its ID is taken until it is cancelled.
+	if got := describe(w.create(&pb.WatchCreateRequest{Key: []byte("b"), WatchId: 3})); !strings.Contains(got, reasonDuplicateID) {
+		t.Error(got)
+	}
+	w.cancel(3)
+	w.expect("watch 3 header 7 canceled")
+	if got := describe(w.create(&pb.WatchCreateRequest{Key: []byte("b"), WatchId: 3})); got != "watch 3 header 7 created" {
+		t.Error(got)
+	}
 }
 
 // TestWatchProgressWaits: progress is asked for while a watch begins in the

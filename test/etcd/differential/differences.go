@@ -1,6 +1,7 @@
 package differential
 
 import (
+	"slices"
 	"strings"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -86,6 +87,30 @@ var Differences = []Difference{
 			return r.SortTarget != pb.RangeRequest_KEY
 		},
 	},
+	{
+		Name:   "Requests for progress",
+		Reason: "etcd drops a WatchProgressRequest when a watch of the stream lags, starts in the future, or ended by compaction and was not cancelled; muster answers it once all watches of the stream have been told everything.",
+		Is: func(_ Step, etcd, muster Answer) bool {
+			if etcd.Err != nil || muster.Err != nil {
+				return false
+			}
+			want, answeredByEtcd := withoutProgress(etcd.Messages)
+			got, answered := withoutProgress(muster.Messages)
+			return answeredByEtcd < answered && slices.EqualFunc(want, got, proto.Equal)
+		},
+	},
+}
+
+// withoutProgress leaves out answers to requests for progress, and counts them.
+func withoutProgress(in []proto.Message) (out []proto.Message, n int) {
+	for _, m := range in {
+		if r, ok := m.(*pb.WatchResponse); ok && r.WatchId == -1 && !r.Created && !r.Canceled {
+			n++
+			continue
+		}
+		out = append(out, m)
+	}
+	return out, n
 }
 
 func allowed(step Step, want, got Answer) bool {
