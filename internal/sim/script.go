@@ -89,6 +89,7 @@ var kinds = []kind{
 // keyKinds is what befalls a keyspace besides.
 var keyKinds = []kind{
 	{"compact", 14, (*World).compact},
+	{"isolate the leader", 8, func(w *World, _ Fault) { w.onLeader(w.isolate) }},
 	{"pause the leader", 8, func(w *World, f Fault) { w.onLeader(func(n *node) { n.pause(instant(f.N%6000) * millisecond) }) }},
 }
 
@@ -124,6 +125,7 @@ func (w *World) befall(f Fault) {
 	for _, k := range slices.Concat(kinds, keyKinds) {
 		if k.kind == f.Kind {
 			k.do(w, f)
+			break
 		}
 	}
 	for _, p := range w.running() {

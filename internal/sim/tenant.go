@@ -153,7 +153,11 @@ func (t *tenant) keep(id int64) {
 		if t.lease != id || t.w.clients.stopped {
 			return
 		}
-		if p := t.member(); p != nil && t.cares {
+		p := t.member()
+		if old := t.w.deposed(); old != nil && t.w.rng.IntN(2) == 0 {
+			p = old // its clients don't know either
+		}
+		if p != nil && t.cares {
 			t.renew(p, id)
 		}
 		t.keep(id)
@@ -194,6 +198,16 @@ func (t *tenant) renew(p *process, id int64) {
 			}
 		})
 	})
+}
+
+// deposed is a member that believes to lead, and doesn't any more; or nil.
+func (w *World) deposed() *process {
+	for _, p := range w.running() {
+		if p.alive() && !p.node.paused() && p.leads() && w.truth.deposed(p.view.Status.Term) {
+			return p
+		}
+	}
+	return nil
 }
 
 // leasesLeft says that leases are there which nobody renews any more.
