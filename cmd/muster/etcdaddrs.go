@@ -151,6 +151,12 @@ func (c *etcdCommand) way() error {
 	if state != "new" && state != "existing" {
 		return fmt.Errorf("--initial-cluster-state %q: want new or existing", state)
 	}
+	switch c.or("initial-cluster-state", "") {
+	case "new":
+		c.idle = append(c.idle, "--initial-cluster-state") // a node finds out whether there is a cluster to join
+	case "existing":
+		c.note("--initial-cluster-state existing is not needed; by it this node never founds a cluster (--join-only)")
+	}
 	list := c.or("initial-cluster", name+"="+own.String())
 	seeds, mine, err := initialCluster(list, name)
 	if err != nil {

@@ -224,8 +224,12 @@ func TestClusterByEtcdsFlags(t *testing.T) {
 	}
 	start(0, founders)
 	eventually(t, "b", ask(0, "get", "a")...)
-	start(3, "--initial-cluster="+strings.Join(list, ","), "--initial-cluster-state=existing")
+	fourth := start(3, "--initial-cluster="+strings.Join(list, ","), "--initial-cluster-state=existing")
 	eventually(t, "b", ask(3, "get", "a")...)
+	fourth.signals <- struct{}{}
+	if code := fourth.wait(); code != exitOK || !strings.Contains(fourth.stderr.String(), "--initial-cluster-state existing is not needed") {
+		t.Fatalf("exit %d, %s", code, fourth.stderr.String())
+	}
 }
 
 // The table is shown in the documentation as it is in the code.
