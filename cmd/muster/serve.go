@@ -26,6 +26,11 @@ const stopTime = 5 * time.Second
 // the environment overrides it.
 const gcPercent = 200
 
+// heapLimit, beside the cache, is from where on garbage is collected sooner, so
+// that what one very large request left behind doesn't let the next ones take
+// as much again. GOMEMLIMIT in the environment overrides it.
+const heapLimit = 1 << 30
+
 func (a *app) serveCommand() *cobra.Command {
 	f := &serveFlags{}
 	cmd := &cobra.Command{
@@ -73,6 +78,9 @@ func (a *app) serveBy(ctx context.Context, f *serveFlags, warnings []string) err
 	}
 	if _, set := os.LookupEnv("GOGC"); !set {
 		debug.SetGCPercent(gcPercent)
+	}
+	if _, set := os.LookupEnv("GOMEMLIMIT"); !set {
+		debug.SetMemoryLimit(heapLimit + cfg.CacheBytes)
 	}
 	cfg.Fatal = func(err error) {
 		log.Error("the store failed", "node", cfg.Node.Name, "err", err)
