@@ -212,6 +212,9 @@ func (w *World) deposed() *process {
 
 // leasesLeft says that leases are there which nobody renews any more.
 func (w *World) leasesLeft() string {
+	if !w.plan.keyspace {
+		return ""
+	}
 	if ids := w.truth.keys.now.Leases(); len(ids) > 0 {
 		return fmt.Sprintf("nobody renews the leases %x, and they don't end", ids)
 	}
