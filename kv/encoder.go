@@ -13,7 +13,7 @@ import (
 // Apply call. Immutable once published.
 //
 //	+--------------+--------------+--------------+----------------+
-//	| format (1) 1 | applied (8)  | current (8)  | compacted (8)  |  big-endian
+//	| format (1) 2 | applied (8)  | current (8)  | compacted (8)  |  big-endian
 //	+--------------+--------------+--------------+----------------+
 type state struct {
 	applied   uint64 // index of the last raft entry carried out
@@ -24,8 +24,11 @@ type state struct {
 }
 
 const (
-	stateFormat = 1
-	stateLen    = 1 + 3*8
+	stateFormat = 2
+	// oldFormat had no leases, users and alarms, and older records of the event
+	// log. It is read, and becomes stateFormat at the next commit.
+	oldFormat = 1
+	stateLen  = 1 + 3*8
 )
 
 func emptyState() *state { return &state{current: 1, compacted: -1} }
@@ -40,8 +43,8 @@ func (s *state) append(dst []byte) []byte {
 }
 
 func decodeState(b []byte) (*state, error) {
-	if len(b) > 0 && b[0] != stateFormat {
-		return nil, fmt.Errorf("the store has format %d, this version reads %d: run the version that wrote it", b[0], stateFormat)
+	if len(b) > 0 && b[0] != stateFormat && b[0] != oldFormat {
+		return nil, fmt.Errorf("the store has format %d, this version reads up to %d: run the version that wrote it", b[0], stateFormat)
 	}
 	if len(b) != stateLen {
 		return nil, fmt.Errorf("damaged store: its state has %d bytes, want %d", len(b), stateLen)
