@@ -302,13 +302,16 @@ func TestPurgeCutShort(t *testing.T) {
 	for i := range 5 {
 		d.delete(fmt.Sprint(i))
 	}
+	durable := make(chan struct{}) // what the purge begins from
 	s.purge = purgeLimits{window: 3200, batch: 40, step: func(<-chan struct{}) error {
-		armed.Store(true)
+		<-durable
 		return s.flush(s.live)
 	}}
 	d.put("9", "last")
 	d.do(&pb.CompactionRequest{Revision: 107})
 	must(t, s.Prepare())
+	armed.Store(true)
+	close(durable)
 	must(t, s.Purged(context.Background()))
 	want := fmt.Sprint(versions(t, s))
 	must(t, s.Close())
