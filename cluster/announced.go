@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -49,12 +50,7 @@ func (m *Membership) Announcement(id NodeID) (Announced, bool) {
 
 // Announce adds an announcement, or replaces the one with its ID.
 func (m *Membership) Announce(a Announced) {
-	i, ok := slices.BinarySearchFunc(m.Announced, a.ID, compareAnnounced)
-	if ok {
-		m.Announced[i] = a
-		return
-	}
-	m.Announced = slices.Insert(m.Announced, i, a)
+	m.Announced = put(m.Announced, a, a.ID, compareAnnounced)
 }
 
 // Withdraw takes an announcement back.
@@ -116,12 +112,4 @@ func (m *Membership) Admit(mem Member) Member {
 	return mem
 }
 
-func compareAnnounced(a Announced, id NodeID) int {
-	switch {
-	case a.ID < id:
-		return -1
-	case a.ID > id:
-		return 1
-	}
-	return 0
-}
+func compareAnnounced(a Announced, id NodeID) int { return cmp.Compare(a.ID, id) }

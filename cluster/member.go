@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -182,12 +183,17 @@ func (m *Membership) ByName(name string) (Member, bool) {
 
 // Put adds the member or replaces the one with its ID.
 func (m *Membership) Put(mem Member) {
-	i, ok := slices.BinarySearchFunc(m.Members, mem.ID, compareMember)
+	m.Members = put(m.Members, mem, mem.ID, compareMember)
+}
+
+// put adds e to a list sorted by ID, or replaces what has its ID.
+func put[E any](list []E, e E, id NodeID, compare func(E, NodeID) int) []E {
+	i, ok := slices.BinarySearchFunc(list, id, compare)
 	if ok {
-		m.Members[i] = mem
-		return
+		list[i] = e
+		return list
 	}
-	m.Members = slices.Insert(m.Members, i, mem)
+	return slices.Insert(list, i, e)
 }
 
 // Remove takes a living member out and leaves a tombstone. It stays in Leaving
@@ -259,22 +265,6 @@ func (m *Membership) Outcome(request string) (Outcome, bool) {
 	return Outcome{}, false
 }
 
-func compareMember(m Member, id NodeID) int {
-	switch {
-	case m.ID < id:
-		return -1
-	case m.ID > id:
-		return 1
-	}
-	return 0
-}
+func compareMember(m Member, id NodeID) int { return cmp.Compare(m.ID, id) }
 
-func compareTombstone(t Tombstone, id NodeID) int {
-	switch {
-	case t.ID < id:
-		return -1
-	case t.ID > id:
-		return 1
-	}
-	return 0
-}
+func compareTombstone(t Tombstone, id NodeID) int { return cmp.Compare(t.ID, id) }
