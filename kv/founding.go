@@ -38,14 +38,11 @@ type ImageInfo struct {
 // the term in which leases were taken over last, since the new one counts terms
 // from the beginning. It returns the index that the cluster begins at. Everything is durable on return.
 func PrepareFounding(fs vfs.FS, dir string, opt FoundingOptions) (index uint64, err error) {
-	s := New(Options{FS: fs, CacheBytes: 8 << 20})
-	s.dir = dir
-	s.cache = pebble.NewCache(s.opt.CacheBytes)
-	defer s.cache.Unref()
-	g, err := s.openImage()
+	s, g, err := openImage(fs, dir)
 	if err != nil {
 		return 0, err
 	}
+	defer s.cache.Unref()
 	index, err = s.prepareFounding(g, opt)
 	if err = errors.Join(err, g.db.Close()); err != nil {
 		return 0, fmt.Errorf("kv: prepare the image %s: %w", dir, err)
@@ -53,17 +50,21 @@ func PrepareFounding(fs vfs.FS, dir string, opt FoundingOptions) (index uint64, 
 	return index, s.opt.FS.RemoveAll(s.path(imageDir, "LOCK"))
 }
 
-// openImage opens the image in the store's directory. Where there is none, none
-// is made.
-func (s *Store) openImage() (*generation, error) {
+// openImage opens the image in dir, in a store that has nothing else. Where there
+// is none, none is made. The caller lets go of the store's cache at the end.
+func openImage(fs vfs.FS, dir string) (*Store, *generation, error) {
+	s := New(Options{FS: fs, CacheBytes: 8 << 20})
+	s.dir = dir
 	if _, err := s.opt.FS.Stat(s.path(imageDir)); err != nil {
-		return nil, fmt.Errorf("kv: no image of a store in %s: %w", s.dir, err)
+		return nil, nil, fmt.Errorf("kv: no image of a store in %s: %w", dir, err)
 	}
+	s.cache = pebble.NewCache(s.opt.CacheBytes)
 	g, err := s.openGeneration(imageDir)
 	if err != nil {
-		return nil, fmt.Errorf("kv: %w", err)
+		s.cache.Unref()
+		return nil, nil, fmt.Errorf("kv: %w", err)
 	}
-	return g, nil
+	return s, g, nil
 }
 
 func (s *Store) prepareFounding(g *generation, opt FoundingOptions) (uint64, error) {
@@ -102,14 +103,11 @@ const firstIndex = 2
 // InspectImage counts what an extracted backup holds. It reads all of it, and
 // changes nothing.
 func InspectImage(ctx context.Context, fs vfs.FS, dir string) (info ImageInfo, err error) {
-	s := New(Options{FS: fs, CacheBytes: 8 << 20})
-	s.dir = dir
-	s.cache = pebble.NewCache(s.opt.CacheBytes)
-	defer s.cache.Unref()
-	g, err := s.openImage()
+	s, g, err := openImage(fs, dir)
 	if err != nil {
 		return info, err
 	}
+	defer s.cache.Unref()
 	s.swap(g)
 	defer func() {
 		s.swap(nil)
