@@ -73,10 +73,8 @@ func (s *kvService) Txn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse,
 func (s *kvService) readTxn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse, error) {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
-	if !serializable(r) {
-		if _, err := s.cfg.Proposer.ReadIndex(ctx); err != nil {
-			return nil, s.toGRPC(err)
-		}
+	if err := s.agree(ctx, serializable(r)); err != nil {
+		return nil, err
 	}
 	var resp *pb.TxnResponse
 	may := func(a *kv.Auth, c kv.Caller) error { return a.MayReadTxn(c, r) }
@@ -119,14 +117,11 @@ func (s *kvService) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeRes
 	}
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
-	if !r.Serializable {
-		if _, err := s.cfg.Proposer.ReadIndex(ctx); err != nil {
-			return nil, s.toGRPC(err)
-		}
+	if err := s.agree(ctx, r.Serializable); err != nil {
+		return nil, err
 	}
 	var resp *pb.RangeResponse
-	may := func(a *kv.Auth, c kv.Caller) error { return a.MayRead(c, r.GetKey(), r.GetRangeEnd()) }
-	err := s.readAs(ctx, may, func() (err error) {
+	err := s.readAs(ctx, mayRange(r), func() (err error) {
 		resp, err = s.cfg.Store.Range(ctx, r)
 		return err
 	})
@@ -135,6 +130,23 @@ func (s *kvService) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeRes
 	}
 	s.fill(resp.Header)
 	return resp, nil
+}
+
+// agree returns once a read of the store is linearizable, at once if it need
+// not be. The error is the client's.
+func (s *Server) agree(ctx context.Context, serializable bool) error {
+	if serializable {
+		return nil
+	}
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	_, err := s.cfg.Proposer.ReadIndex(ctx)
+	return s.toGRPC(err)
+}
+
+// mayRange asks whether a caller may read the range.
+func mayRange(r *pb.RangeRequest) func(*kv.Auth, kv.Caller) error {
+	return func(a *kv.Auth, c kv.Caller) error { return a.MayRead(c, r.GetKey(), r.GetRangeEnd()) }
 }
 
 // propose hands one encoded write over, with its caller, and takes the typed

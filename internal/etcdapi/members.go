@@ -27,10 +27,8 @@ type clusterService struct {
 func (s *clusterService) MemberList(ctx context.Context, r *pb.MemberListRequest) (*pb.MemberListResponse, error) {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
-	if r.Linearizable {
-		if _, err := s.cfg.Proposer.ReadIndex(ctx); err != nil {
-			return nil, s.toGRPC(err)
-		}
+	if err := s.agree(ctx, !r.Linearizable); err != nil {
+		return nil, err
 	}
 	st := s.cfg.Proposer.Status()
 	if st.ClusterID.IsZero() {

@@ -1,8 +1,6 @@
 package etcdapi
 
 import (
-	"context"
-
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
@@ -22,12 +20,11 @@ func (s *kvService) RangeStream(r *pb.RangeRequest, out grpc.ServerStreamingServ
 	if err := kv.Check(r); err != nil {
 		return s.toGRPC(err)
 	}
-	if err := s.agree(out.Context(), r); err != nil {
-		return s.toGRPC(err)
+	if err := s.agree(out.Context(), r.Serializable); err != nil {
+		return err
 	}
-	may := func(a *kv.Auth, c kv.Caller) error { return a.MayRead(c, r.GetKey(), r.GetRangeEnd()) }
 	begun := s.cfg.Store.Auth() // or earlier than what the caller is asked about
-	err := s.readAs(out.Context(), may, func() error {
+	err := s.readAs(out.Context(), mayRange(r), func() error {
 		return s.cfg.Store.RangeStream(out.Context(), r, chunkBytes, func(part *pb.RangeResponse) error {
 			if now := s.cfg.Store.Auth(); now.Enabled() && (now.Revision() != begun.Revision() || !begun.Enabled()) {
 				return rpctypes.ErrGRPCAuthOldRevision // what follows may be what the caller may no longer see
@@ -39,15 +36,4 @@ func (s *kvService) RangeStream(r *pb.RangeRequest, out grpc.ServerStreamingServ
 		})
 	})
 	return s.toGRPC(err)
-}
-
-// agree returns once a read of the store is as fresh as the request asks.
-func (s *Server) agree(ctx context.Context, r *pb.RangeRequest) error {
-	if r.Serializable {
-		return nil
-	}
-	ctx, cancel := s.bound(ctx)
-	defer cancel()
-	_, err := s.cfg.Proposer.ReadIndex(ctx)
-	return err
 }
