@@ -74,8 +74,9 @@ func (e LeaderChanged) Text() string {
 
 // MemberAdded: a learner was added.
 type MemberAdded struct {
-	Member cluster.Member `json:"member"`
-	Index  uint64         `json:"index"`
+	Member   cluster.Member `json:"member"`
+	Namesake bool           `json:"namesake,omitempty"` // another member has its name, too
+	Index    uint64         `json:"index"`
 }
 
 // Kind implements [Event].
@@ -83,47 +84,54 @@ func (MemberAdded) Kind() string { return "member_added" }
 
 // Text implements [Event].
 func (e MemberAdded) Text() string {
-	return fmt.Sprintf("%s at %s was added as a %s", nameOr(e.Member.Name, e.Member.ID), e.Member.PeerAddr, e.Member.Role)
+	s := fmt.Sprintf("%s at %s was added as a %s", called(e.Member.Name, e.Member.ID, e.Namesake), e.Member.PeerAddr, e.Member.Role)
+	if e.Member.Replaces != 0 {
+		s += fmt.Sprintf(", to take the place of %s", e.Member.Replaces)
+	}
+	return s
 }
 
 // Promoted: a learner became a voter.
 type Promoted struct {
-	ID    cluster.NodeID `json:"id"`
-	Name  string         `json:"name"`
-	Index uint64         `json:"index"`
+	ID       cluster.NodeID `json:"id"`
+	Name     string         `json:"name"`
+	Namesake bool           `json:"namesake,omitempty"` // another member has its name, too
+	Index    uint64         `json:"index"`
 }
 
 // Kind implements [Event].
 func (Promoted) Kind() string { return "promoted" }
 
 // Text implements [Event].
-func (e Promoted) Text() string { return nameOr(e.Name, e.ID) + " was promoted to voter" }
+func (e Promoted) Text() string { return called(e.Name, e.ID, e.Namesake) + " was promoted to voter" }
 
 // Demoted: a voter became a learner.
 type Demoted struct {
-	ID    cluster.NodeID `json:"id"`
-	Name  string         `json:"name"`
-	Index uint64         `json:"index"`
+	ID       cluster.NodeID `json:"id"`
+	Name     string         `json:"name"`
+	Namesake bool           `json:"namesake,omitempty"` // another member has its name, too
+	Index    uint64         `json:"index"`
 }
 
 // Kind implements [Event].
 func (Demoted) Kind() string { return "demoted" }
 
 // Text implements [Event].
-func (e Demoted) Text() string { return nameOr(e.Name, e.ID) + " was demoted to learner" }
+func (e Demoted) Text() string { return called(e.Name, e.ID, e.Namesake) + " was demoted to learner" }
 
 // MemberRemoved: a member left or was removed, for good.
 type MemberRemoved struct {
-	ID    cluster.NodeID `json:"id"`
-	Name  string         `json:"name"`
-	Index uint64         `json:"index"`
+	ID       cluster.NodeID `json:"id"`
+	Name     string         `json:"name"`
+	Namesake bool           `json:"namesake,omitempty"` // another member has its name, too
+	Index    uint64         `json:"index"`
 }
 
 // Kind implements [Event].
 func (MemberRemoved) Kind() string { return "member_removed" }
 
 // Text implements [Event].
-func (e MemberRemoved) Text() string { return nameOr(e.Name, e.ID) + " was removed" }
+func (e MemberRemoved) Text() string { return called(e.Name, e.ID, e.Namesake) + " was removed" }
 
 // MemberAnnounced: a member is said to come.
 type MemberAnnounced struct {
@@ -205,9 +213,11 @@ func (e PeerRefused) Text() string {
 	return fmt.Sprintf("refused %s: %s", e.Addr, e.Reason)
 }
 
-// SnapshotSending, told at start, at each tenth, and at the end.
+// SnapshotSending, told at start, at each tenth, though not more than once a
+// second, and at the end.
 type SnapshotSending struct {
 	To    cluster.NodeID `json:"to"`
+	Name  string         `json:"name,omitempty"` // the receiver's
 	Index uint64         `json:"index"`
 	Sent  int64          `json:"sent_bytes"`
 	Total int64          `json:"total_bytes"`
@@ -221,14 +231,15 @@ func (SnapshotSending) Kind() string { return "snapshot_sending" }
 // Text implements [Event].
 func (e SnapshotSending) Text() string {
 	if e.Err != "" {
-		return fmt.Sprintf("snapshot at index %d to %s failed after %d of %d bytes: %s", e.Index, e.To, e.Sent, e.Total, e.Err)
+		return fmt.Sprintf("snapshot at index %d to %s failed after %d of %d bytes: %s", e.Index, nameOr(e.Name, e.To), e.Sent, e.Total, e.Err)
 	}
-	return fmt.Sprintf("snapshot at index %d to %s: %d of %d bytes", e.Index, e.To, e.Sent, e.Total)
+	return fmt.Sprintf("snapshot at index %d to %s: %d of %d bytes", e.Index, nameOr(e.Name, e.To), e.Sent, e.Total)
 }
 
 // SnapshotReceiving is the receiver's side of [SnapshotSending].
 type SnapshotReceiving struct {
 	From  cluster.NodeID `json:"from"`
+	Name  string         `json:"name,omitempty"` // the sender's
 	Index uint64         `json:"index"`
 	Have  int64          `json:"have_bytes"`
 	Total int64          `json:"total_bytes"`
@@ -242,9 +253,9 @@ func (SnapshotReceiving) Kind() string { return "snapshot_receiving" }
 // Text implements [Event].
 func (e SnapshotReceiving) Text() string {
 	if e.Err != "" {
-		return fmt.Sprintf("snapshot at index %d from %s stopped at %d of %d bytes: %s", e.Index, e.From, e.Have, e.Total, e.Err)
+		return fmt.Sprintf("snapshot at index %d from %s stopped at %d of %d bytes: %s", e.Index, nameOr(e.Name, e.From), e.Have, e.Total, e.Err)
 	}
-	return fmt.Sprintf("snapshot at index %d from %s: %d of %d bytes", e.Index, e.From, e.Have, e.Total)
+	return fmt.Sprintf("snapshot at index %d from %s: %d of %d bytes", e.Index, nameOr(e.Name, e.From), e.Have, e.Total)
 }
 
 // SnapshotInstalled: this node's state was replaced by a snapshot.
@@ -292,6 +303,15 @@ func nameOr(name string, id cluster.NodeID) string {
 		return name
 	}
 	return id.String()
+}
+
+// called is the name, with the ID where the name alone says too little: a member
+// that lost its disk is there twice until the new one has taken its place.
+func called(name string, id cluster.NodeID, namesake bool) string {
+	if name != "" && namesake {
+		return fmt.Sprintf("%s (%s)", name, id)
+	}
+	return nameOr(name, id)
 }
 
 // Reformed: the cluster goes on with one of its members alone, because the

@@ -38,7 +38,7 @@ func (b *body) Stream(to cluster.NodeID, img *snapshot.Image, m *raftpb.Message,
 	h := (*Host)(b)
 	h.spawn(func() {
 		err := h.stream(to, img, m)
-		h.emit(event.SnapshotSending{To: to, Index: img.Index, Sent: h.streams.sent(to), Total: img.Size(), Done: err == nil, Err: text(err)})
+		h.emit(event.SnapshotSending{To: to, Name: h.named(to), Index: img.Index, Sent: h.streams.sent(to), Total: img.Size(), Done: err == nil, Err: text(err)})
 		h.streams.ended(to, img.Index, err)
 		h.call(func() { done(err) })
 	})
@@ -49,13 +49,12 @@ func (h *Host) stream(to cluster.NodeID, img *snapshot.Image, m *raftpb.Message)
 	if err != nil {
 		return fmt.Errorf("encode snapshot message: %w", err)
 	}
-	h.emit(event.SnapshotSending{To: to, Index: img.Index, Total: img.Size()})
-	told := int64(0)
+	h.emit(event.SnapshotSending{To: to, Name: h.named(to), Index: img.Index, Total: img.Size()})
+	steps := tenths{at: time.Now()}
 	opt := snapshot.SendOptions{Limit: h.streams.limit, Message: message, Progress: func(sent, total int64) {
 		h.streams.send(to, progress{index: img.Index, at: sent, total: total})
-		if total > 0 && sent*10/total > told && sent < total {
-			told = sent * 10 / total
-			h.emit(event.SnapshotSending{To: to, Index: img.Index, Sent: sent, Total: total})
+		if sent < total && steps.due(sent, total, time.Now()) {
+			h.emit(event.SnapshotSending{To: to, Name: h.named(to), Index: img.Index, Sent: sent, Total: total})
 		}
 	}}
 	for try := range attempts {
@@ -73,6 +72,28 @@ func (h *Host) stream(to cluster.NodeID, img *snapshot.Image, m *raftpb.Message)
 	return err
 }
 
+// named is the name of a member, or "" of one that this one doesn't know.
+func (h *Host) named(id cluster.NodeID) string {
+	m, _ := h.live.view.Load().Membership.Member(id)
+	return m.Name
+}
+
+// tenths are the steps at which a stream tells how far it is: no two of them
+// within a second, but for the first and the last.
+type tenths struct {
+	told int64 // the last one; -1: none
+	at   time.Time
+}
+
+func (t *tenths) due(have, total int64, now time.Time) bool {
+	tenth := have * 10 / max(total, 1)
+	if tenth <= t.told || (t.told >= 0 && tenth < 10 && now.Sub(t.at) < time.Second) {
+		return false
+	}
+	t.told, t.at = tenth, now
+	return true
+}
+
 func (h *Host) streamOnce(to cluster.NodeID, img *snapshot.Image, opt snapshot.SendOptions) error {
 	conn, err := h.tr.OpenSnapshot(h.ctx, to)
 	if err != nil {
@@ -86,19 +107,18 @@ func (h *Host) streamOnce(to cluster.NodeID, img *snapshot.Image, opt snapshot.S
 func (x *handler) Snapshot(ctx context.Context, peer wire.Hello, conn net.Conn) {
 	h := (*Host)(x)
 	from := peer.Self.NodeID
-	told, index := int64(-1), uint64(0)
+	steps, index := tenths{told: -1}, uint64(0)
 	opt := snapshot.ReceiveOptions{Progress: func(meta snapshot.Meta, have, total int64) {
 		h.streams.receive(from, progress{index: meta.Index, at: have, total: total})
 		index = meta.Index
-		if tenth := have * 10 / max(total, 1); tenth > told {
-			told = tenth
-			h.emit(event.SnapshotReceiving{From: from, Index: meta.Index, Have: have, Total: total})
+		if steps.due(have, total, time.Now()) {
+			h.emit(event.SnapshotReceiving{From: from, Name: peer.Self.Name, Index: meta.Index, Have: have, Total: total})
 		}
 	}}
 	img, message, err := h.cfg.Disk.Snapshots.Receive(ctx, conn, opt)
 	p := h.streams.received(from, err)
 	if err != nil {
-		h.emit(event.SnapshotReceiving{From: from, Index: index, Have: p.at, Total: p.total, Err: err.Error()})
+		h.emit(event.SnapshotReceiving{From: from, Name: peer.Self.Name, Index: index, Have: p.at, Total: p.total, Err: err.Error()})
 		switch {
 		case errors.Is(err, snapshot.ErrStorage):
 			h.fail(err)

@@ -119,11 +119,11 @@ func (r *Replica) applyAnnounced(index uint64, s wire.Step) {
 		a := *s.Announced
 		a.ID, a.Index = s.Member.ID, index
 		m.Announce(a)
-		r.event(event.MemberAnnounced{Announced: a})
+		r.tell(index, event.MemberAnnounced{Announced: a})
 	case wire.OpWithdraw:
 		a, _ := m.Announcement(s.Member.ID)
 		m.Withdraw(a.ID)
-		r.event(event.AnnouncementWithdrawn{Announced: a, Withdrawn: index})
+		r.tell(index, event.AnnouncementWithdrawn{Announced: a, Withdrawn: index})
 	case wire.OpReaddress:
 		if a, ok := m.Announcement(s.Member.ID); ok {
 			a.PeerURLs = s.Announced.PeerURLs

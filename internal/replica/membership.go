@@ -75,7 +75,7 @@ func (r *Replica) decide(index uint64, c wire.Change) bool {
 	}
 	if len(c.Policy) > 0 {
 		m.Policy, _ = m.Policy.Edited(c.Policy) // check has seen to it
-		r.event(event.PolicyChanged{Settings: c.Policy, Why: c.Why, Index: index})
+		r.tell(index, event.PolicyChanged{Settings: c.Policy, Why: c.Why, Index: index})
 	}
 	m.Record(cluster.Outcome{Request: c.Request, Index: index})
 	r.out.Members = true
@@ -91,18 +91,18 @@ func (r *Replica) applyStep(index uint64, s wire.Step) {
 		if r.termStart > 0 {
 			r.peers.added[s.Member.ID] = r.tick
 		}
-		r.event(event.MemberAdded{Member: s.Member, Index: index})
+		r.tell(index, event.MemberAdded{Member: s.Member, Namesake: r.namesake(s.Member), Index: index})
 	case wire.OpPromote:
 		have.Role = cluster.Voter
 		if have.Wanted == cluster.Learner {
 			have.Wanted = cluster.Voter // somebody asked for it by name
 		}
 		m.Put(have)
-		r.event(event.Promoted{ID: have.ID, Name: have.Name, Index: index})
+		r.tell(index, event.Promoted{ID: have.ID, Name: have.Name, Namesake: r.namesake(have), Index: index})
 	case wire.OpDemote:
 		have.Role = cluster.Learner
 		m.Put(have)
-		r.event(event.Demoted{ID: have.ID, Name: have.Name, Index: index})
+		r.tell(index, event.Demoted{ID: have.ID, Name: have.Name, Namesake: r.namesake(have), Index: index})
 	case wire.OpRemove:
 		m.Remove(have.ID, index)
 		for _, o := range m.Members {
@@ -111,12 +111,26 @@ func (r *Replica) applyStep(index uint64, s wire.Step) {
 				m.Put(o)
 			}
 		}
-		r.event(event.MemberRemoved{ID: have.ID, Name: have.Name, Index: index})
+		r.tell(index, event.MemberRemoved{ID: have.ID, Name: have.Name, Namesake: r.namesake(have), Index: index})
 	case wire.OpUpdate:
 		m.Put(have.Renewed(s.Member))
 	default:
 		r.applyAnnounced(index, s)
 	}
+}
+
+// tell says what an entry has done, once: what was committed when this member
+// started, it told before.
+func (r *Replica) tell(index uint64, e event.Event) {
+	if index > r.told {
+		r.event(e)
+	}
+}
+
+// namesake says whether another member has the name of mem, as long as one of
+// them comes in place of the other.
+func (r *Replica) namesake(mem cluster.Member) bool {
+	return slices.ContainsFunc(r.membership.Members, func(o cluster.Member) bool { return o.Name == mem.Name && o.ID != mem.ID })
 }
 
 // check says why a change can't be applied to m, or "". It is a function of

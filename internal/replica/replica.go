@@ -38,6 +38,7 @@ type Replica struct {
 	membership cluster.Membership // as of applied
 	conf       *raftpb.ConfState  // as of applied
 	applied    uint64
+	told       uint64 // commit index at the start: see tell
 	tick       uint64
 
 	basic     raft.BasicStatus // as of the last drain; only hard and soft state
@@ -113,6 +114,7 @@ func New(cfg Config, log Log, newest *raftpb.Snapshot) (*Replica, error) {
 	r.raft = node
 	r.last = log.LastIndex()
 	r.basic = node.BasicStatus()
+	r.told = r.basic.GetCommit()
 	if r.confs, err = uncommittedConfs(log, r.basic.GetCommit()); err != nil {
 		return nil, fmt.Errorf("start raft: %w", err)
 	}
