@@ -29,6 +29,7 @@ type quota struct {
 	limit int64 // bytes
 	store store
 	base  atomic.Int64 // used at the last measurement, less what had been written by then
+	lacks atomic.Int64 // cost of the last request that was refused, until there is room for as much
 
 	tried     time.Time     // when space was last reclaimed
 	pause     time.Duration // before it is again
@@ -45,6 +46,9 @@ func (q *quota) measure() (used int64) {
 	written := q.store.Written() // first: what comes in between is counted twice, and not missed
 	used = q.store.Used()
 	q.base.Store(used - written)
+	if used+q.lacks.Load() < q.limit {
+		q.lacks.Store(0)
+	}
 	return used
 }
 
@@ -59,7 +63,11 @@ func (s *Server) withQuota(c etcdapi.Config) etcdapi.Config {
 
 // Admit implements etcdapi.Quota.
 func (q *quota) Admit(cost int64) bool {
-	return q.base.Load()+q.store.Written()+cost < q.limit
+	if q.base.Load()+q.store.Written()+cost < q.limit {
+		return true
+	}
+	q.lacks.Store(cost)
+	return false
 }
 
 // Limit implements etcdapi.Quota.
@@ -73,15 +81,30 @@ const (
 	reclaimMost  = 10 * time.Minute
 )
 
-// tend measures, and says whether the quota is exceeded. While it is, or the
-// alarm is raised, space is reclaimed, so that it is enough to delete and to
-// compact, as the engine alone would take its time.
-func (q *quota) tend(ctx context.Context, now time.Time) (exceeded bool) {
-	used := q.measure()
-	short := used >= q.limit || slices.ContainsFunc(q.store.Alarms(), func(a *pb.AlarmMember) bool {
+// short: of what is used the quota is exceeded, or would be with what was asked
+// for last, or the alarm is raised. Each of these may be so without the others:
+// what is refused never gets into the store, and an alarm is soon disarmed.
+func (q *quota) short(used int64) bool {
+	return used+q.lacks.Load() >= q.limit || slices.ContainsFunc(q.store.Alarms(), func(a *pb.AlarmMember) bool {
 		return a.GetAlarm() == pb.AlarmType_NOSPACE
 	})
-	if !short {
+}
+
+// Reclaim implements etcdapi.Quota.
+func (q *quota) Reclaim(ctx context.Context) error {
+	if !q.short(q.measure()) {
+		return nil
+	}
+	defer q.measure()
+	return q.store.Reclaim(ctx)
+}
+
+// tend measures, and says whether the quota is exceeded. While space is short it
+// is reclaimed, so that it is enough to delete and to compact, as the engine
+// alone would take its time.
+func (q *quota) tend(ctx context.Context, now time.Time) (exceeded bool) {
+	used := q.measure()
+	if !q.short(used) {
 		q.pause = 0
 		return false
 	}

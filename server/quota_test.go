@@ -92,6 +92,35 @@ func TestQuotaReclaimsWhileAlarmed(t *testing.T) {
 	}
 }
 
+// TestQuotaReclaimsWhatWasRefused: whoever compacts and disarms the alarm at once,
+// before anybody looked, finds room soon after, or when Reclaim returns.
+func TestQuotaReclaimsWhatWasRefused(t *testing.T) {
+	for _, asked := range []bool{false, true} {
+		m := &measured{used: 950, after: 500}
+		q := newQuota(1000, m)
+		if err := q.Reclaim(t.Context()); err != nil || m.reclaimed != 0 {
+			t.Fatalf("reclaimed %d times without need, %v", m.reclaimed, err)
+		}
+		if q.Admit(60) {
+			t.Fatal("taken")
+		}
+		if asked {
+			if err := q.Reclaim(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			q.tend(t.Context(), time.Unix(100, 0))
+		}
+		if m.reclaimed != 1 || !q.Admit(60) {
+			t.Errorf("asked %v: reclaimed %d times", asked, m.reclaimed)
+		}
+		q.tend(t.Context(), time.Unix(1000, 0))
+		if m.reclaimed != 1 {
+			t.Errorf("asked %v: reclaimed though there is enough", asked)
+		}
+	}
+}
+
 // TestAlarmsAndHealth: a raised alarm is ill health until it is left out.
 func TestAlarmsAndHealth(t *testing.T) {
 	r := newRig(t)

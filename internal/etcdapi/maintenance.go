@@ -78,9 +78,15 @@ func (s *maintenanceService) listAlarms(ctx context.Context, kind pb.AlarmType) 
 	return resp, nil
 }
 
-// Defragment implements etcd's Maintenance.Defragment. There is nothing to do:
-// what was deleted and compacted is given back in the background.
-func (s *maintenanceService) Defragment(context.Context, *pb.DefragmentRequest) (*pb.DefragmentResponse, error) {
+// Defragment implements etcd's Maintenance.Defragment. There is nothing to do, as
+// what was deleted and compacted is given back in the background; but whoever
+// makes room under a quota goes on when it returns, and is to find room then.
+func (s *maintenanceService) Defragment(ctx context.Context, _ *pb.DefragmentRequest) (*pb.DefragmentResponse, error) {
+	if s.cfg.Quota != nil {
+		if err := s.cfg.Quota.Reclaim(ctx); err != nil {
+			return nil, s.toGRPC(err)
+		}
+	}
 	return &pb.DefragmentResponse{}, nil // without a header, as etcd's
 }
 

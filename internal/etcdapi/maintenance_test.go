@@ -84,12 +84,17 @@ func TestAlarms(t *testing.T) {
 
 // fixedQuota admits up to its limit.
 type fixedQuota struct {
-	limit int64
-	used  atomic.Int64
+	limit     int64
+	used      atomic.Int64
+	reclaimed atomic.Int64
 }
 
 func (q *fixedQuota) Admit(cost int64) bool { return q.used.Add(cost) < q.limit }
 func (q *fixedQuota) Limit() int64          { return q.limit }
+func (q *fixedQuota) Reclaim(context.Context) error {
+	q.reclaimed.Add(1)
+	return nil
+}
 
 func TestQuota(t *testing.T) {
 	q := &fixedQuota{limit: 600}
@@ -121,6 +126,9 @@ func TestQuota(t *testing.T) {
 	}
 	if st, err := c.Status(ctx, "passthrough:///rig"); err != nil || st.DbSizeQuota != 600 {
 		t.Errorf("status: %v, %v", st, err)
+	}
+	if _, err := c.Defragment(ctx, "passthrough:///rig"); err != nil || q.reclaimed.Load() != 1 {
+		t.Errorf("a defragmentation reclaimed space %d times, %v; want once", q.reclaimed.Load(), err)
 	}
 }
 

@@ -18,6 +18,9 @@ type Quota interface {
 	Admit(cost int64) bool
 	// Limit in bytes.
 	Limit() int64
+	// Reclaim gives back what was deleted and compacted, where space is short, and
+	// returns when that is done.
+	Reclaim(ctx context.Context) error
 }
 
 // checkQuota refuses what would take space that there isn't, before it is
