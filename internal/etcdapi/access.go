@@ -86,8 +86,12 @@ func (s *Server) admitStream(srv any, stream grpc.ServerStream, info *grpc.Strea
 	return next(srv, stream)
 }
 
-// admit refuses a caller who may not use the method at all.
+// admit refuses a caller who may not use the method at all, and what can't be
+// looked into yet.
 func (s *Server) admit(ctx context.Context, method string, req any) error {
+	if err := s.catchUp(ctx, ageOf(method, req)); err != nil {
+		return s.toGRPC(err)
+	}
 	if !s.cfg.Store.Auth().Enabled() {
 		return nil
 	}

@@ -159,9 +159,9 @@ func (s *Server) readAs(ctx context.Context, may func(*kv.Auth, kv.Caller) error
 // sends the first and the last by itself, also for a page from elsewhere, which is
 // for the caller to have kept out. The errors are etcd's.
 func (s *Server) AdmitHTTP(r *http.Request) error {
-	auth := s.cfg.Store.Auth()
-	if !auth.Enabled() {
-		return nil
+	auth, err := s.authNow(r.Context())
+	if err != nil || !auth.Enabled() {
+		return err
 	}
 	name, password, basic := r.BasicAuth()
 	token := r.Header.Get("Authorization")

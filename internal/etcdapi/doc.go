@@ -21,6 +21,8 @@
 //   - While authentication is enabled, a method that is not in the table of
 //     access.go is refused, so that a new one is closed until it says what it
 //     needs. What becomes a command carries its caller, and the machine decides.
+//   - That authentication is not enabled is no member's to say that has yet to catch
+//     up: see caughtup.go for what waits until then.
 //   - Every request ends: one that comes without a deadline gets
 //     [Config.RequestTimeout]. A stream of watches lasts until its client or
 //     [Server.EndStreams] ends it.

@@ -143,6 +143,7 @@ type Server struct {
 	ending    chan struct{} // closed by EndStreams
 	endOnce   sync.Once
 	requiring requiring
+	caughtUp  caughtUp
 }
 
 // New returns a Server; it starts nothing.
@@ -166,6 +167,7 @@ func New(cfg Config) *Server {
 	return &Server{
 		cfg: cfg, faults: cfg.Faults.table(), snapshots: snapshotLimit(cfg.SnapshotBytesPerSecond),
 		ending: make(chan struct{}), secret: rand.Text(),
+		caughtUp: caughtUp{came: cfg.Proposer.Status().ClusterID.IsZero()},
 	}
 }
 
