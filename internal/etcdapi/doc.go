@@ -23,7 +23,8 @@
 //     needs. What becomes a command carries its caller, and the machine decides.
 //   - That authentication is not enabled is no member's to say that has yet to catch
 //     up: see caughtup.go for what waits until then.
-//   - Every request ends: one that comes without a deadline gets
-//     [Config.RequestTimeout]. A stream of watches lasts until its client or
-//     [Server.EndStreams] ends it.
+//   - Every request ends: what waits for a leader or a quorum does so for at most
+//     [Config.RequestTimeout], also for a client that would wait for longer; changes of
+//     members, as long as the client says. A stream of watches lasts until its client
+//     or [Server.EndStreams] ends it.
 package etcdapi

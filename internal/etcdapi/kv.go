@@ -71,8 +71,6 @@ func (s *kvService) Txn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse,
 }
 
 func (s *kvService) readTxn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse, error) {
-	ctx, cancel := s.bound(ctx)
-	defer cancel()
 	if err := s.agree(ctx, serializable(r)); err != nil {
 		return nil, err
 	}
@@ -110,13 +108,12 @@ func (s *kvService) Compact(ctx context.Context, r *pb.CompactionRequest) (*pb.C
 	return resp, nil
 }
 
-// Range implements etcd's KV.Range.
+// Range implements etcd's KV.Range. What is read takes its time, as long as the
+// client waits.
 func (s *kvService) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResponse, error) {
 	if err := kv.Check(r); err != nil {
 		return nil, s.toGRPC(err)
 	}
-	ctx, cancel := s.bound(ctx)
-	defer cancel()
 	if err := s.agree(ctx, r.Serializable); err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -269,19 +268,5 @@ func TestLimits(t *testing.T) {
 	}
 	if err := put(1000 + overheadBytes); status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("a message above what gRPC takes: %v, want %v", err, codes.ResourceExhausted)
-	}
-}
-
-func TestRequestWithoutDeadlineEnds(t *testing.T) {
-	r := newRig(t, func(c *Config) { c.RequestTimeout = 30 * time.Millisecond })
-	wait := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
-	r.node.before = wait
-	r.node.onRead = func(ctx context.Context, _ int) error { return wait(ctx) }
-	c := pb.NewKVClient(r.conn(t))
-	if _, err := c.Put(context.Background(), &pb.PutRequest{Key: []byte("k")}); !errors.Is(err, rpctypes.ErrGRPCTimeout) {
-		t.Errorf("put: %v, want %v", err, rpctypes.ErrGRPCTimeout)
-	}
-	if _, err := c.Range(context.Background(), &pb.RangeRequest{Key: []byte("k")}); !errors.Is(err, rpctypes.ErrGRPCTimeout) {
-		t.Errorf("range: %v, want %v", err, rpctypes.ErrGRPCTimeout)
 	}
 }

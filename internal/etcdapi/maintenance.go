@@ -127,7 +127,7 @@ func (s *maintenanceService) MoveLeader(ctx context.Context, r *pb.MoveLeaderReq
 	if !ok || m.Role != cluster.Voter {
 		return nil, rpctypes.ErrGRPCBadLeaderTransferee
 	}
-	ctx, cancel := s.bound(ctx)
+	ctx, cancel := s.patient(ctx)
 	defer cancel()
 	if err := s.cfg.Membership.Transfer(ctx, m.ID); err != nil {
 		return nil, s.toGRPC(err)

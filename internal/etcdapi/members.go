@@ -46,7 +46,7 @@ func (s *clusterService) MemberAdd(ctx context.Context, r *pb.MemberAddRequest) 
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := s.bound(ctx)
+	ctx, cancel := s.patient(ctx)
 	defer cancel()
 	a, err := s.cfg.Membership.Announce(ctx, urls, r.IsLearner)
 	if err != nil {
@@ -62,7 +62,7 @@ func (s *clusterService) MemberAdd(ctx context.Context, r *pb.MemberAddRequest) 
 // MemberRemove implements etcd's Cluster.MemberRemove. A member is removed
 // for good, an announcement is taken back; what is gone already is not found.
 func (s *clusterService) MemberRemove(ctx context.Context, r *pb.MemberRemoveRequest) (*pb.MemberRemoveResponse, error) {
-	ctx, cancel := s.bound(ctx)
+	ctx, cancel := s.patient(ctx)
 	defer cancel()
 	gone := s.knownAs(r.ID)
 	if err := s.cfg.Membership.RemoveBelowFloor(ctx, cluster.NodeID(r.ID)); err != nil {
@@ -83,7 +83,7 @@ func (s *clusterService) MemberUpdate(ctx context.Context, r *pb.MemberUpdateReq
 		}
 		return nil, err
 	}
-	ctx, cancel := s.bound(ctx)
+	ctx, cancel := s.patient(ctx)
 	defer cancel()
 	if err := s.cfg.Membership.Readdress(ctx, cluster.NodeID(r.ID), urls); err != nil {
 		return nil, s.toGRPC(err)
@@ -96,7 +96,7 @@ func (s *clusterService) MemberUpdate(ctx context.Context, r *pb.MemberUpdateReq
 // more vote is wanted, is the policy's to say. Either way nothing is left to ask
 // for, and it is no learner to etcd's clients any more.
 func (s *clusterService) MemberPromote(ctx context.Context, r *pb.MemberPromoteRequest) (*pb.MemberPromoteResponse, error) {
-	ctx, cancel := s.bound(ctx)
+	ctx, cancel := s.patient(ctx)
 	defer cancel()
 	if err := s.cfg.Membership.Promote(ctx, cluster.NodeID(r.ID)); err != nil {
 		return nil, s.toGRPC(err)

@@ -110,8 +110,8 @@ type Config struct {
 	Faults Faults
 	// Version is what Maintenance.Status calls the server's version.
 	Version string
-	// RequestTimeout bounds requests that come without a deadline. Default 7 s,
-	// etcd's 5 s and two election timeouts of 1 s.
+	// RequestTimeout bounds how long a request waits for a leader and a quorum.
+	// Default 7 s, etcd's 5 s and two election timeouts of 1 s.
 	RequestTimeout time.Duration
 	// MinLeaseTTL is what shorter leases are granted for, in seconds. Default 2,
 	// which is etcd's: one and a half election timeouts of 1 s.
@@ -204,12 +204,18 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 // that their clients go on at another member, and refuses new ones.
 func (s *Server) EndStreams() { s.endOnce.Do(func() { close(s.ending) }) }
 
-// bound gives a request that has no deadline one.
+// bound is for what waits for a leader or a quorum. As in etcd, a client that
+// would wait for longer is told, too, and can ask another member.
 func (s *Server) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, s.cfg.RequestTimeout)
+}
+
+// patient is for changes of members, which take as long as their clients say.
+func (s *Server) patient(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
 		return ctx, func() {}
 	}
-	return context.WithTimeout(ctx, s.cfg.RequestTimeout)
+	return s.bound(ctx)
 }
 
 // fill completes a header; a revision that is set already stays.
