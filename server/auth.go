@@ -69,6 +69,8 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) {
 		}
 	case codes.Unavailable:
 		e.Code, e.Message, code = "no_leader", st.Message(), http.StatusServiceUnavailable
+	case codes.ResourceExhausted:
+		e.Code, e.Message, code = "overloaded", st.Message()+": too many passwords wait to be checked", http.StatusTooManyRequests
 	}
 	writeJSON(w, code, e)
 }

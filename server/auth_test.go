@@ -4,10 +4,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"golang.org/x/crypto/bcrypt"
 	"google.golang.org/protobuf/proto"
 
@@ -99,6 +101,22 @@ func TestAuthenticationConfig(t *testing.T) {
 		_, err := c.cfg.authentication(false)
 		if c.says == "" && err != nil || c.says != "" && (!errors.Is(err, muster.ErrConfig) || !strings.Contains(err.Error(), c.says)) {
 			t.Errorf("%+v: %v, want %q", c.cfg, err, c.says)
+		}
+	}
+}
+
+// TestRefusals: what keeps a request out over HTTP, in codes of HTTP's.
+func TestRefusals(t *testing.T) {
+	for want, err := range map[int]error{
+		http.StatusForbidden:          rpctypes.ErrGRPCPermissionDenied,
+		http.StatusUnauthorized:       rpctypes.ErrGRPCInvalidAuthToken,
+		http.StatusServiceUnavailable: rpctypes.ErrGRPCNoLeader,
+		http.StatusTooManyRequests:    rpctypes.ErrGRPCRequestTooManyRequests,
+	} {
+		w := httptest.NewRecorder()
+		refuse(w, httptest.NewRequest(http.MethodPost, "/v1/leave", nil), err)
+		if w.Code != want || !strings.Contains(w.Body.String(), string(DidNotHappen)) {
+			t.Errorf("%v: %d %s, want %d", err, w.Code, w.Body, want)
 		}
 	}
 }

@@ -2,12 +2,10 @@ package etcdapi
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 
 	"go.etcd.io/etcd/api/v3/authpb"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
-	"golang.org/x/crypto/bcrypt"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -77,7 +75,7 @@ func (s *authService) Authenticate(ctx context.Context, r *pb.AuthenticateReques
 	}
 	for {
 		auth := s.cfg.Store.Auth()
-		if err := checkPassword(auth, r.GetName(), r.GetPassword()); err != nil {
+		if err := s.checkPassword(ctx, auth, r.GetName(), r.GetPassword()); err != nil {
 			return nil, err
 		}
 		resp, err := s.giveToken(ctx, kv.Caller{Name: r.GetName(), Revision: auth.Revision()})
@@ -112,41 +110,12 @@ func (s *authService) giveToken(ctx context.Context, c kv.Caller) (*pb.Authentic
 	return resp, nil
 }
 
-func checkPassword(auth *kv.Auth, name, password string) error {
-	if !auth.Enabled() {
-		return kv.ErrAuthNotEnabled
-	}
-	u, ok := auth.User(name)
-	switch {
-	case !ok:
-		return kv.ErrAuthFailed
-	case u.GetOptions().GetNoPassword():
-		return kv.ErrNoPasswordUser
-	case bcrypt.CompareHashAndPassword(u.GetPassword(), []byte(password)) != nil:
-		return kv.ErrAuthFailed
-	}
-	return nil
-}
-
-// hash is what is stored of a password.
-func (s *authService) hash(password string) (string, error) {
-	cost := s.cfg.Auth.BcryptCost
-	if cost == 0 {
-		cost = bcrypt.DefaultCost
-	}
-	h, err := bcrypt.GenerateFromPassword([]byte(password), cost)
-	if err != nil {
-		return "", status.Error(codes.Unknown, err.Error()) // such as a password that is too long
-	}
-	return base64.StdEncoding.EncodeToString(h), nil
-}
-
 // UserAdd implements etcd's Auth.UserAdd.
 func (s *authService) UserAdd(ctx context.Context, r *pb.AuthUserAddRequest) (*pb.AuthUserAddResponse, error) {
 	is := &pb.AuthUserAddRequest{Name: r.GetName(), Options: r.GetOptions()}
 	if !r.GetOptions().GetNoPassword() {
 		var err error
-		if is.HashedPassword, err = s.hash(r.GetPassword()); err != nil {
+		if is.HashedPassword, err = s.hash(ctx, r.GetPassword()); err != nil {
 			return nil, err
 		}
 	}
@@ -192,7 +161,7 @@ func (s *authService) UserChangePassword(ctx context.Context, r *pb.AuthUserChan
 	is := &pb.AuthUserChangePasswordRequest{Name: r.GetName(), HashedPassword: r.GetHashedPassword()}
 	if r.GetPassword() != "" {
 		var err error
-		if is.HashedPassword, err = s.hash(r.GetPassword()); err != nil {
+		if is.HashedPassword, err = s.hash(ctx, r.GetPassword()); err != nil {
 			return nil, err
 		}
 	}

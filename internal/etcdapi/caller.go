@@ -168,7 +168,7 @@ func (s *Server) AdmitHTTP(r *http.Request) error {
 	name, password, basic := r.BasicAuth()
 	token := r.Header.Get("Authorization")
 	if basic {
-		if err := checkPassword(auth, name, password); err != nil {
+		if err := s.checkPassword(r.Context(), auth, name, password); err != nil {
 			return err
 		}
 		return auth.MayAdminister(kv.Caller{Name: name, Revision: auth.Revision()})

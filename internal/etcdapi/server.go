@@ -144,6 +144,7 @@ type Server struct {
 	endOnce   sync.Once
 	requiring requiring
 	caughtUp  caughtUp
+	passwords *passwords
 }
 
 // New returns a Server; it starts nothing.
@@ -167,7 +168,7 @@ func New(cfg Config) *Server {
 	return &Server{
 		cfg: cfg, faults: cfg.Faults.table(), snapshots: snapshotLimit(cfg.SnapshotBytesPerSecond),
 		ending: make(chan struct{}), secret: rand.Text(),
-		caughtUp: caughtUp{came: cfg.Proposer.Status().ClusterID.IsZero()},
+		caughtUp: caughtUp{came: cfg.Proposer.Status().ClusterID.IsZero()}, passwords: newPasswords(),
 	}
 }
 
