@@ -43,6 +43,10 @@ var (
 	// ErrConfig: the configuration can't be used. Nothing was started or written.
 	ErrConfig = errors.New("configuration")
 
+	// ErrNoWay: nothing in the configuration leads to a cluster, and the data
+	// directory is of no member. Such an error is an ErrConfig, too.
+	ErrNoWay = errNoWay
+
 	// ErrData: the data directory is refused: in use, of another node, not
 	// muster's, damaged or incomplete, or it is ErrRolledBack or ErrOldGeneration. What it holds was
 	// not changed.

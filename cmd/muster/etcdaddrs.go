@@ -140,22 +140,23 @@ func (c *etcdCommand) peerAddresses() error {
 }
 
 // way is how the member comes to its cluster. A list with this member alone is
-// the operator's word for a cluster of one; "existing" is one for never founding.
+// the operator's word for a cluster of one. The state is not needed: a node
+// asks those in the list, and founds only with the agreement of all of them.
 func (c *etcdCommand) way() error {
 	own, err := c.own()
 	if err != nil {
 		return nil // told by peerAddresses
 	}
 	name := c.or("name", "default")
-	state := c.or("initial-cluster-state", "new")
-	if state != "new" && state != "existing" {
-		return fmt.Errorf("--initial-cluster-state %q: want new or existing", state)
-	}
-	switch c.or("initial-cluster-state", "") {
+	state := c.or("initial-cluster-state", "")
+	switch state {
+	case "":
 	case "new":
-		c.idle = append(c.idle, "--initial-cluster-state") // a node finds out whether there is a cluster to join
+		c.idle = append(c.idle, "--initial-cluster-state")
 	case "existing":
-		c.note("--initial-cluster-state existing is not needed; by it this node never founds a cluster (--join-only)")
+		c.idle = append(c.idle, "--initial-cluster-state (MUSTER_JOIN_ONLY=true has a node never found a cluster)")
+	default:
+		return fmt.Errorf("--initial-cluster-state %q: want new or existing", state)
 	}
 	list := c.or("initial-cluster", name+"="+own.String())
 	seeds, mine, err := initialCluster(list, name)
@@ -171,16 +172,21 @@ func (c *etcdCommand) way() error {
 		hosts = append(hosts, seeds[n])
 	}
 	switch {
+	case len(hosts) > 1:
+		c.set("seeds", strings.Join(hosts, ","))
 	case state == "existing":
-		c.set("join-only", "true")
-		c.set("seeds", strings.Join(hosts, ","))
-	case len(hosts) == 1:
-		c.set("single", "true")
+		c.nobody = true // no way to a cluster, but for a member of one already
 	default:
-		c.set("seeds", strings.Join(hosts, ","))
+		c.set("single", "true")
 	}
 	return nil
 }
+
+// errNobodyToJoin is for a node that was said to join a cluster of which only it
+// is known. To take that for a cluster of one would give a member whose disk was
+// lost a second, empty cluster.
+var errNobodyToJoin = errors.New("--initial-cluster-state is existing, and --initial-cluster names nobody but this member: there is nobody to join. " +
+	"Name a member of that cluster there, too; or, to found a cluster of one, leave --initial-cluster-state out")
 
 // initialCluster is one address of each member by name, and all those of own.
 func initialCluster(list, own string) (seeds map[string]string, mine []string, err error) {

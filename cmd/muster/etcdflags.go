@@ -23,6 +23,8 @@ type etcdCommand struct {
 	notes []string          // for the log
 	idle  []string          // flags that mean nothing here, as they were given
 	out   []setting         // for serve's flags, in order
+
+	nobody bool // it is to join a cluster, and nobody in it is named
 }
 
 type setting struct{ flag, value string }

@@ -16,6 +16,7 @@ const (
 	copied    etcdFlagKind = iota // the value is that of the flag of serve
 	made                          // etcdflags.go makes one of several of it
 	pointless                     // accepted: there is no such thing here, or it is always so
+	ignored                       // as pointless, but etcdflags.go looks at the value, and names it
 	refused                       // what it asks for can't be had, and must not be passed over in silence
 )
 
@@ -54,7 +55,7 @@ var etcdFlags = []etcdFlag{
 
 	{name: "initial-advertise-peer-urls", to: "peer-advertise", kind: made, note: "the first"},
 	{name: "initial-cluster", to: "seeds", kind: made, note: "the seeds; with this member alone in it, `--single`"},
-	{name: "initial-cluster-state", to: "join-only", kind: made, note: "`existing` is `--join-only`; a directory that is a member's goes its own way"},
+	{name: "initial-cluster-state", kind: ignored, note: "a node finds out"},
 	{name: "initial-cluster-token", to: "cluster", note: "the cluster's name; default: `etcd-cluster`", kind: made},
 	{name: "advertise-client-urls", to: "advertise", kind: made, note: "the first"},
 	{name: "discovery", kind: refused, note: "name the founders in `--initial-cluster`; without `--etcd-flags` there is `--discover`"},

@@ -95,7 +95,7 @@ func (a *app) serve(ctx context.Context, cfg server.Config, log *slog.Logger) er
 	defer forget()
 	srv, err := server.Start(ctx, cfg)
 	if err != nil {
-		return explainStart(cfg, err)
+		return explainStart(err)
 	}
 	log.Info("node started", "node", cfg.Node.Name, "addr", srv.PeerAddr(), "client_addr", srv.ClientAddr(), "data_dir", cfg.Node.DataDir)
 	select {
@@ -157,9 +157,8 @@ func (a *app) stopSignals() (<-chan struct{}, func()) {
 }
 
 // explainStart adds a way to the error of a node that was told of none.
-func explainStart(cfg server.Config, err error) error {
-	n := cfg.Node
-	if !errors.Is(err, muster.ErrConfig) || n.Single || len(n.Seeds) > 0 {
+func explainStart(err error) error {
+	if !errors.Is(err, muster.ErrNoWay) {
 		return err
 	}
 	return &hinted{err, "To try things out on this machine alone: muster demo"}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/musterhq/muster"
 	"github.com/musterhq/muster/server"
 )
 
@@ -55,7 +56,10 @@ func (a *app) serveEtcdCommand() *cobra.Command {
 			if len(c.idle) > 0 {
 				warnings = append(warnings, "flags of etcd's that mean nothing here: "+strings.Join(c.idle, " "))
 			}
-			return a.serveBy(cmd.Context(), f, warnings)
+			if err = a.serveBy(cmd.Context(), f, warnings); c.nobody && errors.Is(err, muster.ErrNoWay) {
+				return &coded{exitUsage, errNobodyToJoin}
+			}
+			return err
 		},
 	}
 }
@@ -77,7 +81,7 @@ What etcd has no flag for is given as a variable: --zone as MUSTER_ZONE.
 func (f etcdFlag) becomes() string {
 	var out string
 	switch {
-	case f.kind == pointless:
+	case f.kind == pointless || f.kind == ignored:
 		out = "accepted; means nothing here"
 	case f.kind == refused || f.to == "":
 		out = "refused"

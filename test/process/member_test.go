@@ -155,7 +155,12 @@ func (m *member) start(extra ...string) {
 	args := []string{
 		"serve", "--name", m.name, "--data-dir", m.dir, "--listen", m.client, "--peer-listen", m.peer,
 	}
-	args = append(append(args, m.args...), extra...)
+	m.run(append(append(args, m.args...), extra...)...)
+}
+
+// run runs the process by this command line.
+func (m *member) run(args ...string) {
+	m.t.Helper()
 	words := append(slices.Clone(m.prefix), cmp.Or(m.binary, program))
 	m.cmd = exec.Command(words[0], append(words[1:], args...)...)
 	m.cmd.Stdout, m.cmd.Stderr = m, m
