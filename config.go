@@ -134,14 +134,6 @@ type Config struct {
 	OnEvent func(event.Event)
 }
 
-// PeerTLS names three files in PEM: a certificate, its key, and the certificate
-// of the authority that has signed those of all members. Whoever shows a
-// certificate of that authority is let in to ask, so it must sign for this
-// cluster alone; names and addresses in certificates are not looked at. They need
-// the extended key usages for clients and for servers. The files are read for
-// each new connection: a renewed certificate needs no restart.
-type PeerTLS struct{ CertFile, KeyFile, CAFile string }
-
 // Network makes connections between members. Addresses are host:port.
 type Network interface {
 	Listen(addr string) (net.Listener, error)
@@ -282,9 +274,7 @@ func (c Config) faults() []error {
 	if c.Policy.Paused != "" {
 		fault("policy: paused: it is paused while it runs, with Node.SetPolicy (muster pause), not by configuration")
 	}
-	if tls := c.PeerTLS; tls != (PeerTLS{}) && (tls.CertFile == "" || tls.KeyFile == "" || tls.CAFile == "") {
-		fault("PeerTLS (--peer-tls-cert, --peer-tls-key, --peer-tls-ca): give all three files, or none")
-	}
+	c.PeerTLS.faults(fault)
 	for i, token := range c.tokens() {
 		if len(token) < minToken {
 			fault("JoinToken (--join-token-file): line %d has %d bytes; a token has at least %d, chosen at random", i+1, len(token), minToken)

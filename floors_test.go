@@ -31,6 +31,7 @@ var floors = []floor{
 	{0, "statemachine", ""},
 	{0, "discovery", ""},
 	{0, "internal/backup", ""},
+	{0, "internal/certs", ""},
 	{0, "internal/history", ""}, // for tests and the simulator
 	{0, "internal/loopback", ""},
 	{0, "internal/race", ""}, // for tests
@@ -53,7 +54,7 @@ var floors = []floor{
 	{2, "internal/formation", "cluster event internal/wire"},
 	{2, "internal/roster", "cluster event"},
 	{2, "internal/snapshot", "cluster internal/wire"},
-	{2, "internal/transport", "cluster internal/wire"},
+	{2, "internal/transport", "cluster internal/certs internal/wire"},
 	{2, "internal/etcdapi", "cluster event statemachine kv"},
 	{1, "internal/lockapi", ""},
 	{2, "internal/lessor", "cluster statemachine kv"},
@@ -71,7 +72,7 @@ var floors = []floor{
 
 	{6, ".", "cluster discovery event statemachine internal/wire internal/datadir internal/raftlog internal/snapshot internal/transport internal/formation internal/roster internal/member internal/host internal/recovery"},
 
-	{7, "server", ". cluster event statemachine internal/backup kv internal/etcdapi internal/lessor internal/lockapi"},
+	{7, "server", ". cluster event statemachine internal/backup internal/certs kv internal/etcdapi internal/lessor internal/lockapi"},
 	{7, "mustertest", ". cluster event statemachine internal/transport"},
 
 	{8, "cmd/muster", ". cluster discovery discovery/spec event server internal/loopback"},

@@ -108,6 +108,11 @@ func TestPeerTLSFiles(t *testing.T) {
 		"two of three":     {CertFile: p.Cert, KeyFile: p.Key},
 		"none there":       {CertFile: "nowhere", KeyFile: p.Key, CAFile: ca.File},
 		"no certificate":   {CertFile: p.Cert, KeyFile: p.Key, CAFile: p.Key},
+		"files and none":   {CertFile: p.Cert, KeyFile: p.Key, CAFile: ca.File, Auto: true},
+		"no list":          {CertFile: p.Cert, KeyFile: p.Key, CAFile: ca.File, CRLFile: "nowhere"},
+		"a list of none":   {Auto: true, CRLFile: ca.File},
+		"names of none":    {AllowedCNs: []string{"a"}},
+		"both kinds":       {CertFile: p.Cert, KeyFile: p.Key, CAFile: ca.File, AllowedCNs: []string{"a"}, AllowedHostnames: []string{"a"}},
 		"key of another's": {CertFile: p.Cert, KeyFile: ca.Issue("b", -time.Minute, time.Hour).Key, CAFile: ca.File},
 	} {
 		cfg := muster.Config{Name: "a", DataDir: t.TempDir(), PeerListen: "127.0.0.1:0", Single: true, PeerTLS: tls}
@@ -118,4 +123,30 @@ func TestPeerTLSFiles(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestPeerAutoTLS: members that make their own certificates are a cluster; one
+// that has files, and one without TLS, stay out, and all sides say why.
+func TestPeerAutoTLS(t *testing.T) {
+	story(t, func(t *testing.T) {
+		ctx, certs := t.Context(), newCertified(t)
+		c := formed(t, mustertest.Options{Config: func(name string, cfg *muster.Config) {
+			switch name {
+			case "n4":
+				certs.config(name, cfg)
+			case "n5":
+			default:
+				cfg.PeerTLS.Auto = true
+			}
+		}})
+		propose(t, c.Leader(ctx), "a")
+		c.Start("n4")
+		c.Until(ctx, "one with files says so", func() bool { return why(c.Member("n4"), "tls_unknown_authority", "O=muster") })
+		c.Start("n5")
+		c.Until(ctx, "one without TLS says so", func() bool { return why(c.Member("n5"), "tls_expected", "TLS") })
+		c.Until(ctx, "a member says so", func() bool { return why(c.Member("n1"), "tls_expected", "plain text") })
+		if s := c.Member("n1").Status(); len(s.Members) != 3 {
+			t.Fatalf("it got in: %+v", s)
+		}
+	})
 }

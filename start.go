@@ -16,7 +16,6 @@ import (
 	"github.com/musterhq/muster/internal/member"
 	"github.com/musterhq/muster/internal/raftlog"
 	"github.com/musterhq/muster/internal/snapshot"
-	"github.com/musterhq/muster/internal/transport"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/statemachine"
 )
@@ -42,12 +41,9 @@ func Start(ctx context.Context, cfg Config, machine statemachine.Machine) (*Node
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if cfg.PeerTLS != (PeerTLS{}) {
-		files := transport.TLS{Cert: cfg.PeerTLS.CertFile, Key: cfg.PeerTLS.KeyFile, CA: cfg.PeerTLS.CAFile}
-		if err := files.Load(); err != nil {
-			return nil, configError([]error{fmt.Errorf("PeerTLS: %w", err)})
-		}
-		cfg.Network = transport.Secure(cfg.Network, files)
+	var err error
+	if cfg.Network, err = cfg.PeerTLS.secure(cfg.Network); err != nil {
+		return nil, err
 	}
 	s := &starting{cfg: cfg, machine: machine}
 	n, err := s.start()

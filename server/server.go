@@ -165,7 +165,7 @@ func newServer(cfg Config, of parts) *Server {
 	s.background, s.endBackground = context.WithCancel(context.Background())
 	api := etcdapi.New(s.withQuota(etcdapi.Config{
 		Proposer: node, Membership: node, Store: of.store, Size: of.size, Faults: faults(),
-		Version: EtcdVersion, RequestTimeout: cfg.RequestTimeout, PeerScheme: scheme(cfg.Node.PeerTLS.CertFile != ""),
+		Version: EtcdVersion, RequestTimeout: cfg.RequestTimeout, PeerScheme: scheme(cfg.Node.PeerTLS.CertFile != "" || cfg.Node.PeerTLS.Auto),
 		Auth: of.auth, Leases: s.keepLeases(), MinLeaseTTL: cfg.minLeaseTTL(),
 		SnapshotBytesPerSecond: cfg.Node.SnapshotSendBytesPerSecond,
 		ProgressInterval:       cfg.WatchProgressInterval, ElectionTimeout: cfg.election(),
@@ -205,6 +205,9 @@ func (s *Server) serve(ls ...net.Listener) {
 	for _, l := range ls {
 		_, secure := l.(secured)
 		s.log.Info("serving clients", "addr", l.Addr().String(), "tls", secure)
+	}
+	if s.cfg.Node.PeerTLS.Auto {
+		s.log.Warn("connections between members are encrypted, and nobody proves there who it is (--peer-auto-tls): whoever reaches the peer port may come in", "node", s.cfg.Node.Name)
 	}
 	if s.quota != nil {
 		s.group.Go(func() { s.keepQuota(s.background) })

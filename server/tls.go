@@ -3,15 +3,14 @@ package server
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/musterhq/muster"
+	"github.com/musterhq/muster/internal/certs"
 )
 
 // TLS is what the client port shows and asks for. The zero value is plain text.
@@ -132,26 +131,11 @@ func (f TLS) load() (*tlsFiles, error) {
 		}
 	}
 	if f.CRLFile != "" {
-		if out.crl, err = loadCRL(f.CRLFile); err != nil {
+		if out.crl, err = certs.ReadRevoked(f.CRLFile); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
-}
-
-func loadCRL(path string) (*x509.RevocationList, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("revoked certificates: %w", err)
-	}
-	if block, _ := pem.Decode(b); block != nil {
-		b = block.Bytes
-	}
-	crl, err := x509.ParseRevocationList(b)
-	if err != nil {
-		return nil, fmt.Errorf("revoked certificates: %s: %w", path, err)
-	}
-	return crl, nil
 }
 
 // server is the configuration of the client port.
@@ -203,18 +187,7 @@ func (f TLS) checkClient(files *tlsFiles, chain []*x509.Certificate) error {
 	if len(chain) == 0 {
 		return errors.New("the client shows no certificate")
 	}
-	for _, c := range chain {
-		if files.crl != nil && slices.ContainsFunc(files.crl.RevokedCertificateEntries, func(r x509.RevocationListEntry) bool {
-			return r.SerialNumber.Cmp(c.SerialNumber) == 0
-		}) {
-			return fmt.Errorf("the certificate of %s, serial number %s, was revoked (%s)", c.Subject, c.SerialNumber, f.CRLFile)
-		}
-	}
-	allowed := func(name string) bool { return chain[0].VerifyHostname(name) == nil }
-	if len(f.AllowedHostnames) > 0 && !slices.ContainsFunc(f.AllowedHostnames, allowed) {
-		return fmt.Errorf("the certificate of %s is for none of the names that clients may have (%s)", chain[0].Subject, strings.Join(f.AllowedHostnames, ", "))
-	}
-	return nil
+	return certs.Judge{Revoked: files.crl, RevokedFile: f.CRLFile, Hostnames: f.AllowedHostnames}.Check(chain)
 }
 
 // client is the configuration for asking another member's client port what it

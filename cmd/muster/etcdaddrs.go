@@ -228,27 +228,48 @@ func (c *etcdCommand) security() error {
 	return c.peerSecurity()
 }
 
+// peerSecurity is by files where there are some, as in etcd.
 func (c *etcdCommand) peerSecurity() error {
 	listen, err := etcdURLs("listen-peer-urls", c.or("listen-peer-urls", etcdPeerURL))
 	if err != nil {
 		return nil // told by peerAddresses
 	}
-	cert, ca := c.said["peer-cert-file"], c.said["peer-trusted-ca-file"]
+	cert, key, ca := c.said["peer-cert-file"], c.said["peer-key-file"], c.said["peer-trusted-ca-file"]
+	auto := c.on("peer-auto-tls") && cert == "" && key == ""
 	switch {
-	case c.on("peer-auto-tls") && cert == "":
-		return errors.New("--peer-auto-tls can't be had here: members prove to each other that they belong together by an authority in common; give --peer-cert-file, --peer-key-file and --peer-trusted-ca-file")
 	case listen[0].Scheme == "http":
-		if cert != "" {
-			c.note("members speak plain text, since --listen-peer-urls says http, and --peer-cert-file is not used")
+		if cert != "" || auto {
+			c.note("members speak plain text, since --listen-peer-urls says http, and what --peer-… flags say of certificates is not used")
 		}
 		return nil
-	case cert == "" || ca == "" || c.said["peer-key-file"] == "":
-		return errors.New("--listen-peer-urls says https: give --peer-cert-file, --peer-key-file and --peer-trusted-ca-file, the authority of the cluster's own that signed all members' certificates")
+	case auto:
+		c.set("peer-auto-tls", "true")
+		if asked := c.given("peer-trusted-ca-file", "peer-client-cert-auth", "peer-crl-file", "peer-cert-allowed-cn", "peer-cert-allowed-hostname"); len(asked) > 0 {
+			c.note("with --peer-auto-tls no member looks at another's certificate; not used: %s", strings.Join(asked, " "))
+		}
+		return nil
+	case cert == "" || ca == "" || key == "":
+		return errors.New("--listen-peer-urls says https: give --peer-cert-file, --peer-key-file and --peer-trusted-ca-file, the authority of the cluster's own that signed all members' certificates; or --peer-auto-tls, which proves nothing")
 	}
 	c.set("peer-tls-cert", cert)
-	c.set("peer-tls-key", c.said["peer-key-file"])
+	c.set("peer-tls-key", key)
 	c.set("peer-tls-ca", ca)
+	for _, f := range []string{"peer-crl-file", "peer-cert-allowed-cn", "peer-cert-allowed-hostname"} {
+		if v := c.said[f]; v != "" {
+			c.set(f, v)
+		}
+	}
 	return nil
+}
+
+// given are those of the flags that ask for something.
+func (c *etcdCommand) given(names ...string) (out []string) {
+	for _, n := range names {
+		if v := c.said[n]; v != "" && v != "false" {
+			out = append(out, "--"+n)
+		}
+	}
+	return out
 }
 
 func (c *etcdCommand) logging() error {

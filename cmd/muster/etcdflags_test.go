@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/musterhq/muster"
 	"github.com/musterhq/muster/internal/testcert"
 )
 
@@ -108,7 +109,7 @@ func TestEtcdsFlagsThatCantBeHad(t *testing.T) {
 		{"\"gateway\" is not a flag", []string{"gateway", "start"}},
 		{"--discovery can't be had", []string{"--discovery=http://d"}},
 		{"recover force-new", []string{"--force-new-cluster"}},
-		{"an authority in common", []string{"--peer-auto-tls", "--listen-peer-urls=https://127.0.0.1:1"}},
+		{"or --peer-auto-tls", []string{"--listen-peer-urls=https://127.0.0.1:1"}},
 		{"--peer-trusted-ca-file", []string{"--listen-peer-urls=https://127.0.0.1:1", "--peer-cert-file=c", "--peer-key-file=k"}},
 		{"--trusted-ca-file", []string{"--cert-file=c", "--key-file=k", "--client-cert-auth"}},
 		{"at one address", []string{"--listen-peer-urls=http://127.0.0.1:1,http://127.0.0.1:2"}},
@@ -230,6 +231,37 @@ func TestClusterByEtcdsFlags(t *testing.T) {
 	fourth.signals <- struct{}{}
 	if code := fourth.wait(); code != exitOK || !strings.Contains(fourth.stderr.String(), "--initial-cluster-state (MUSTER_JOIN_ONLY=true") {
 		t.Fatalf("exit %d, %s", code, fourth.stderr.String())
+	}
+}
+
+// What members speak with each other is as in etcd: by the listener's scheme, and
+// by files before what they make themselves.
+func TestEtcdsPeerSecurity(t *testing.T) {
+	secure := []string{"--listen-peer-urls=https://127.0.0.1:1"}
+	files := []string{"--peer-cert-file=c", "--peer-key-file=k", "--peer-trusted-ca-file=ca"}
+	for name, tt := range map[string]struct {
+		args []string
+		want muster.PeerTLS
+		note string
+	}{
+		"plain":                   {nil, muster.PeerTLS{}, ""},
+		"their own":               {append(secure, "--peer-auto-tls"), muster.PeerTLS{Auto: true}, ""},
+		"their own, and more":     {append(secure, "--peer-auto-tls", "--peer-client-cert-auth", "--peer-crl-file=x"), muster.PeerTLS{Auto: true}, "not used: --peer-client-cert-auth --peer-crl-file"},
+		"their own, plain":        {[]string{"--peer-auto-tls"}, muster.PeerTLS{}, "plain text"},
+		"files, plain":            {append(files, "--peer-cert-allowed-cn=a"), muster.PeerTLS{}, "plain text"},
+		"files":                   {append(slices.Clone(files), secure...), muster.PeerTLS{CertFile: "c", KeyFile: "k", CAFile: "ca"}, ""},
+		"files before their own":  {append(slices.Clone(files), "--peer-auto-tls", secure[0]), muster.PeerTLS{CertFile: "c", KeyFile: "k", CAFile: "ca"}, ""},
+		"files, names and a list": {append(slices.Clone(files), "--peer-crl-file=x", "--peer-cert-allowed-cn=a,b", secure[0]), muster.PeerTLS{CertFile: "c", KeyFile: "k", CAFile: "ca", CRLFile: "x", AllowedCNs: []string{"a", "b"}}, ""},
+		"files and hosts":         {append(slices.Clone(files), "--peer-cert-allowed-hostname=a", secure[0]), muster.PeerTLS{CertFile: "c", KeyFile: "k", CAFile: "ca", AllowedHostnames: []string{"a"}}, ""},
+	} {
+		c, f, err := asServe(t, nil, tt.args...)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if notes := strings.Join(c.notes, "\n"); fmt.Sprint(f.cfg.Node.PeerTLS) != fmt.Sprint(tt.want) || len(c.notes) > 1 || !strings.Contains(notes, tt.note) || tt.note == "" && notes != "" {
+			t.Errorf("%s: %+v, %q", name, f.cfg.Node.PeerTLS, notes)
+		}
 	}
 }
 

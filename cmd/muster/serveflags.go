@@ -94,9 +94,7 @@ func (f *serveFlags) registerPeers(set *pflag.FlagSet) {
 	n := &f.cfg.Node
 	set.StringVar(&n.PeerListen, "peer-listen", "127.0.0.1:2380", "address to listen on for other members")
 	set.StringVar(&n.PeerAdvertise, "peer-advertise", "", "--peer-listen as other members reach it (default: what is listened on)")
-	set.StringVar(&n.PeerTLS.CertFile, "peer-tls-cert", "", "certificate (PEM) that this member shows to others; with it members speak TLS")
-	set.StringVar(&n.PeerTLS.KeyFile, "peer-tls-key", "", "key (PEM) of --peer-tls-cert")
-	set.StringVar(&n.PeerTLS.CAFile, "peer-tls-ca", "", "certificate (PEM) of the authority that signs the members' certificates, and nothing else")
+	registerPeerTLS(set, &n.PeerTLS)
 }
 
 // registerPace are the flags of what happens without being asked for.

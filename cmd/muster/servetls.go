@@ -1,6 +1,21 @@
 package main
 
-import "github.com/spf13/pflag"
+import (
+	"github.com/spf13/pflag"
+
+	"github.com/musterhq/muster"
+)
+
+// registerPeerTLS are the flags of serve for what members speak with each other.
+func registerPeerTLS(set *pflag.FlagSet, c *muster.PeerTLS) {
+	set.StringVar(&c.CertFile, "peer-tls-cert", "", "certificate (PEM) that this member shows to others; with it members speak TLS")
+	set.StringVar(&c.KeyFile, "peer-tls-key", "", "key (PEM) of --peer-tls-cert")
+	set.StringVar(&c.CAFile, "peer-tls-ca", "", "certificate (PEM) of the authority that signs the members' certificates, and nothing else")
+	set.StringVar(&c.CRLFile, "peer-crl-file", "", "list (PEM or DER) of members' certificates that were revoked")
+	set.StringSliceVar(&c.AllowedCNs, "peer-cert-allowed-cn", nil, "members' certificates must have one of these common names")
+	set.StringSliceVar(&c.AllowedHostnames, "peer-cert-allowed-hostname", nil, "members' certificates must be for one of these host names or IP addresses")
+	set.BoolVar(&c.Auto, "peer-auto-tls", false, "speak TLS with other members by a certificate that each makes itself: it encrypts, and proves nothing; all members, or none")
+}
 
 // registerTLS are the flags of serve for the client port, named as those for
 // the peers' where etcd has no word of its own that fits.

@@ -4,85 +4,15 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/musterhq/muster/internal/wire"
 )
-
-// TLS names the files, in PEM, by which peers prove to each other that they
-// belong together. Both sides show a certificate that the authority has signed,
-// for clients and servers. What name it is for is not looked at: members move,
-// and who a node is its Hello says. So the authority has to be the cluster's own.
-//
-// The files are read anew for each handshake: what is renewed needs no restart,
-// and open connections go on as they are.
-type TLS struct{ Cert, Key, CA string }
-
-// Load reads the files once, to see that they can be.
-func (f TLS) Load() error {
-	_, err := f.load()
-	return err
-}
-
-// proof is what the files hold.
-type proof struct {
-	cert tls.Certificate
-	pool *x509.CertPool
-}
-
-func (f TLS) load() (*proof, error) {
-	cert, err := tls.LoadX509KeyPair(f.Cert, f.Key)
-	if err != nil {
-		return nil, fmt.Errorf("certificate %s with key %s: %w", f.Cert, f.Key, err)
-	}
-	authority, err := os.ReadFile(f.CA)
-	if err != nil {
-		return nil, fmt.Errorf("authority: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(authority) {
-		block, _ := pem.Decode(authority)
-		return nil, fmt.Errorf("authority: %s holds no certificate in PEM (any PEM at all: %v)", f.CA, block != nil)
-	}
-	return &proof{cert, pool}, nil
-}
-
-// config is for one handshake. Sessions are not resumed: each connection proves
-// itself by the certificates of today.
-func (p *proof) config() *tls.Config {
-	return &tls.Config{
-		Certificates: []tls.Certificate{p.cert},
-		// Also one that the acceptor's authorities have not signed: it is to say so.
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &p.cert, nil },
-		MinVersion:           tls.VersionTLS13, SessionTicketsDisabled: true,
-		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: p.pool,
-		// Of the standard checks of a server only that of its name is left out;
-		// VerifyConnection does the others, always.
-		InsecureSkipVerify: true, //nolint:gosec // see above
-	}
-}
-
-// verifyServer is the check of the acceptor's certificate, but for its name.
-func (p *proof) verifyServer(s tls.ConnectionState) error {
-	if len(s.PeerCertificates) == 0 {
-		return errors.New("it shows no certificate")
-	}
-	opt := x509.VerifyOptions{Roots: p.pool, Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-	for _, c := range s.PeerCertificates[1:] {
-		opt.Intermediates.AddCert(c)
-	}
-	if _, err := s.PeerCertificates[0].Verify(opt); err != nil {
-		return &tls.CertificateVerificationError{UnverifiedCertificates: s.PeerCertificates, Err: err}
-	}
-	return nil
-}
 
 // Secure is a network whose connections are TLS.
 func Secure(n Network, f TLS) Network { return secure{n, f} }
@@ -190,7 +120,7 @@ func (c *tlsConn) explain(err error) error {
 	case errors.As(err, &bad):
 		code, why := judgeCertificate(bad, time.Now())
 		c.part(nil)
-		return ownTrouble(code, "its certificate "+why)
+		return ownTrouble(code, why)
 	case errors.As(err, &op) && op.Op == "remote error":
 		return c.refusedByPeer(op.Err, err)
 	}
@@ -211,14 +141,17 @@ func (c *tlsConn) part(word *wire.Refusal) {
 // judgeCertificate says what is wrong with a peer's certificate.
 func judgeCertificate(bad *tls.CertificateVerificationError, now time.Time) (wire.RefusalCode, string) {
 	var leaf *x509.Certificate
-	who := ""
+	who := "its certificate "
 	if len(bad.UnverifiedCertificates) > 0 {
 		leaf = bad.UnverifiedCertificates[0]
-		who = fmt.Sprintf("(of %s) ", leaf.Subject)
+		who += fmt.Sprintf("(of %s) ", leaf.Subject)
 	}
 	var invalid x509.CertificateInvalidError
 	var authority x509.UnknownAuthorityError
+	var judged *judgedError
 	switch {
+	case errors.As(bad.Err, &judged):
+		return wire.RefusedTLSCertificate, judged.Error()
 	case errors.As(bad.Err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil:
 		if code, why := span(invalid.Cert, now); code != "" {
 			return code, who + why

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -38,7 +39,9 @@ func (x *turnedTo) find(ok func(Turned) bool) bool {
 	return false
 }
 
-func files(a *testcert.Authority, p testcert.Pair) TLS { return TLS{p.Cert, p.Key, a.File} }
+func files(a *testcert.Authority, p testcert.Pair) TLS {
+	return TLS{Cert: p.Cert, Key: p.Key, CA: a.File}
+}
 
 // Whatever is wrong with certificates, both sides say it in words, whether over
 // the network in memory or over TCP, and nothing of either is heard by the other.
@@ -50,6 +53,19 @@ func TestTLSTrouble(t *testing.T) {
 	if err := os.Remove(missing.Key); err != nil {
 		t.Fatal(err)
 	}
+	own := func() TLS {
+		f, err := SelfMade(time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	bad, crl := ours.Issue("bad", -hour, hour), filepath.Join(t.TempDir(), "crl")
+	ours.Revoke(crl, bad)
+	revoking := func(f TLS) TLS { f.Revoked = crl; return f }
+	only := func(f TLS, cns, hosts []string) TLS { f.CommonNames, f.Hostnames = cns, hosts; return f }
+	none := revoking(good("none"))
+	none.Revoked += "x"
 	plain := TLS{}
 	for _, c := range []struct {
 		name               string
@@ -68,6 +84,18 @@ func TestTLSTrouble(t *testing.T) {
 		{"the acceptor's is for clients alone", good("a"), files(ours, ours.Issue("b", -hour, hour, x509.ExtKeyUsageClientAuth)), wire.RefusedTLSCertificate, wire.RefusedTLSCertificate, "usage"},
 		{"the dialler speaks plain text", plain, good("b"), wire.RefusedTLSExpected, wire.RefusedTLSExpected, "plain text"},
 		{"the acceptor speaks plain text", good("a"), plain, wire.RefusedTLSExpected, wire.RefusedTLSExpected, "plain text"},
+		{"both have made their own", own(), own(), "", "", ""},
+		{"the dialler has made its own", own(), good("b"), wire.RefusedTLSAuthority, wire.RefusedTLSAuthority, "O=muster"},
+		{"the acceptor has made its own", good("a"), own(), wire.RefusedTLSAuthority, wire.RefusedTLSCertificate, "O=muster"},
+		{"the dialler has made its own, the acceptor speaks plain text", own(), plain, wire.RefusedTLSExpected, wire.RefusedTLSExpected, "plain text"},
+		{"others are revoked", revoking(good("a")), revoking(good("b")), "", "", ""},
+		{"the dialler's is revoked", files(ours, bad), revoking(good("b")), wire.RefusedTLSCertificate, wire.RefusedTLSCertificate, "CN=bad, serial number"},
+		{"the acceptor's is revoked", revoking(good("a")), files(ours, bad), wire.RefusedTLSCertificate, wire.RefusedTLSCertificate, "was revoked"},
+		{"the acceptor has no list", good("a"), none, "any", wire.RefusedTLSFiles, "crlx"},
+		{"the dialler has no list", none, good("b"), wire.RefusedTLSFiles, "", "crlx"},
+		{"both may come by their names", only(good("a"), []string{"b"}, nil), only(good("b"), nil, []string{"c", "a"}), "", "", ""},
+		{"the dialler's is for another name", good("a"), only(good("b"), []string{"b"}, nil), wire.RefusedTLSCertificate, wire.RefusedTLSCertificate, "none of the common names"},
+		{"the acceptor's is for another host", only(good("a"), nil, []string{"a"}), good("b"), wire.RefusedTLSCertificate, wire.RefusedTLSCertificate, "none of the names"},
 		{"the acceptor's key is gone", good("a"), missing, "any", wire.RefusedTLSFiles, "missing-"},
 	} {
 		for _, kind := range []string{"memory", "TCP"} {
@@ -78,10 +106,10 @@ func TestTLSTrouble(t *testing.T) {
 					m := NewMemory()
 					from, to, at = m.Node("a"), m.Node("b"), "b:1"
 				}
-				if c.dialler != plain {
+				if c.dialler.Cert != "" {
 					from = Secure(from, c.dialler)
 				}
-				if c.acceptor != plain {
+				if c.acceptor.Cert != "" {
 					to = Secure(to, c.acceptor)
 				}
 				l, err := to.Listen(at)
@@ -114,7 +142,7 @@ func TestTLSTrouble(t *testing.T) {
 				if c.atDialler != "any" && (!errors.As(err, &r) || r.Code != c.atDialler || !near.find(func(x Turned) bool { return !x.Inbound && x.Refusal.Code == c.atDialler })) {
 					t.Errorf("the dialler says %v, want %s", err, c.atDialler)
 				}
-				if !far.find(func(x Turned) bool {
+				if c.atOther != "" && !far.find(func(x Turned) bool {
 					said += x.Refusal.Reason
 					return x.Inbound && x.Refusal.Code == c.atOther && x.Refusal.Code.WayOut("") != ""
 				}) {

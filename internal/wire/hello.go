@@ -153,7 +153,7 @@ func (c RefusalCode) WayOut(member string) string {
 	case RefusedTLSCertificate:
 		return "see `muster why` on the other side; a member's certificate needs the extended usages serverAuth and clientAuth"
 	case RefusedTLSExpected:
-		return "start all members with --peer-tls-cert, --peer-tls-key and --peer-tls-ca, or none"
+		return "start all members with --peer-tls-cert, --peer-tls-key and --peer-tls-ca, or all with --peer-auto-tls, or none with either"
 	case RefusedTLSFiles:
 		return "mend the files; they are read at the next attempt, nothing needs to be restarted"
 	case RefusedOldGeneration, RefusedNewGeneration:
