@@ -53,9 +53,10 @@ const (
 
 func parse(args []string) (settings, error) {
 	var s settings
-	var only, names, targets, clients, etcd, muster string
+	var only, load, names, targets, clients, etcd, muster string
 	f := flag.NewFlagSet("bench-etcd", flag.ContinueOnError)
 	f.StringVar(&only, "only", "puts,reads,txn,watch,lease", "which `suites`")
+	f.StringVar(&load, "load", "", "of the suites only the loads whose names hold this `text`")
 	f.StringVar(&names, "systems", "etcd,muster", "which `systems`, in the order of the table")
 	f.StringVar(&targets, "to", toLeader+","+toAll, "whom the clients ask: leader (puts only), all")
 	f.StringVar(&clients, "clients", "1,100,1000", "`numbers` of concurrent clients")
@@ -76,6 +77,9 @@ func parse(args []string) (settings, error) {
 	var err error
 	if s.suites, err = suitesOf(only); err != nil {
 		return s, err
+	}
+	if s.suites = holding(s.suites, load); len(s.suites) == 0 {
+		return s, fmt.Errorf("-load: no load of %s has %q in its name", only, load)
 	}
 	s.systems, s.targets = strings.Split(names, ","), strings.Split(targets, ",")
 	s.binaries = map[string]string{"etcd": etcd, "muster": muster}

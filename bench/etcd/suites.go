@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -80,6 +81,17 @@ func suitesOf(names string) ([]suite, error) {
 		return nil, fmt.Errorf("-only: %q is none of %s", n, strings.Join(known, ", "))
 	}
 	return chosen, nil
+}
+
+// holding leaves of the suites the loads whose names hold text.
+func holding(all []suite, text string) (left []suite) {
+	for _, s := range all {
+		s.loads = slices.DeleteFunc(s.loads, func(l load) bool { return !strings.Contains(l.name, text) })
+		if len(s.loads) > 0 {
+			left = append(left, s)
+		}
+	}
+	return left
 }
 
 // puts writes one random value under random keys.

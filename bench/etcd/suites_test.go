@@ -19,6 +19,16 @@ func TestSuitesAreChosenByName(t *testing.T) {
 
 // TestPoints: a report for each load, with a window for each target that the load
 // has and the user wants, and for each number of clients.
+func TestLoadsAreChosenByTheirNames(t *testing.T) {
+	left := holding(suites(), "ten keys")
+	if len(left) != 1 || left[0].name != "reads" || len(left[0].loads) != 2 || left[0].loads[1].name != "serializable reads of ten keys" {
+		t.Errorf("those that hold \"ten keys\": %+v", left)
+	}
+	if left := holding(suites(), "no such load"); len(left) != 0 {
+		t.Errorf("those that hold what none does: %+v", left)
+	}
+}
+
 func TestPoints(t *testing.T) {
 	s, err := parse([]string{"-only", "puts,txn", "-clients", "1,10"})
 	if err != nil {
