@@ -15,7 +15,7 @@ import (
 type Options struct {
 	FS           vfs.FS // nil: vfs.Default
 	SegmentBytes int64  // a segment that has grown to this is followed by a new one; 0: 64 MiB; at most 1 GiB
-	CacheBytes   int64  // entries kept in memory, newest; 0: 16 MiB
+	CacheBytes   int64  // entries kept in memory, newest; 0: 4 MiB
 
 	// OnSync hears how long each sync of a segment took, from the goroutine that
 	// appends; nil: nobody does.
@@ -31,7 +31,10 @@ func (o Options) withDefaults() Options {
 	}
 	o.SegmentBytes = min(o.SegmentBytes, 1<<30)
 	if o.CacheBytes <= 0 {
-		o.CacheBytes = 16 << 20
+		// For the peers and the applier, who keep up but for some hundred
+		// milliseconds. Who lags more reads from the page cache. A byte here takes
+		// three at the server's setting of the garbage collector.
+		o.CacheBytes = 4 << 20
 	}
 	return o
 }
