@@ -33,6 +33,8 @@ type Glance struct {
 	Alias     NodeID // of Self, see [Member]; 0: none
 	Leader    NodeID // 0: none known
 	Term      uint64
+	Committed uint64 // index; of a leader it is no less than what others have heard from it
+	Applied   uint64 // index, looked at after Committed
 }
 
 // KnownAs is [Member.KnownAs] of Self.

@@ -46,5 +46,8 @@ func (h *Host) Status() *cluster.Status {
 // Glance is what goes with every answer; it costs next to nothing.
 func (h *Host) Glance() cluster.Glance {
 	s := &h.live.view.Load().Status
-	return cluster.Glance{ClusterID: s.ClusterID, Self: s.Self.ID, Alias: s.Self.Alias, Leader: s.Leader, Term: s.Term}
+	g := cluster.Glance{ClusterID: s.ClusterID, Self: s.Self.ID, Alias: s.Self.Alias, Leader: s.Leader, Term: s.Term}
+	g.Committed = h.live.committed.Load()
+	g.Applied = h.live.applied.Load()
+	return g
 }

@@ -136,11 +136,17 @@ func (k *Keeper) still(term uint64) error {
 	return nil
 }
 
+// standing is the member's, for an [Errand].
+func (k *Keeper) standing() Standing {
+	g := k.cfg.Node.Glance()
+	return Standing{Term: g.Term, Leads: g.Leader != 0 && g.Leader == g.Self, Settled: g.Applied >= g.Committed}
+}
+
 // renewHere renews as the leader of term.
 func (k *Keeper) renewHere(ctx context.Context, term uint64, ids []int64) ([]Renewal, error) {
 	e := k.lessor.Errand(term, ids, k.known)
 	for {
-		step, cmd, err := e.Next(k.leads())
+		step, cmd, err := e.Next(k.standing())
 		if err != nil {
 			return nil, err
 		}
@@ -150,11 +156,31 @@ func (k *Keeper) renewHere(ctx context.Context, term uint64, ids []int64) ([]Ren
 		case Propose:
 			err = k.propose(ctx, cmd)
 		case Done:
+			if e.AtOnce() {
+				k.confirmAhead(term)
+			}
 			return e.Renewals(), k.still(term)
 		}
 		if err != nil {
 			return nil, err
 		}
+	}
+}
+
+// confirmAhead has a quorum confirm the leadership in the background, if it is
+// time to: those who renew then find that it did, and need not wait.
+func (k *Keeper) confirmAhead(term uint64) {
+	if !k.lessor.Ageing(term) || !k.confirming.CompareAndSwap(false, true) {
+		return
+	}
+	begun := k.spawn(func() {
+		defer k.confirming.Store(false)
+		ctx, cancel := context.WithTimeout(k.ctx, askPatience)
+		defer cancel()
+		_, _ = k.renewHere(ctx, term, nil) // of no consequence: without, renewals wait
+	})
+	if !begun {
+		k.confirming.Store(false)
 	}
 }
 

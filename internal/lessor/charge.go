@@ -6,6 +6,9 @@ import "github.com/musterhq/muster/kv"
 // What is returned is the command that takes charge for term, nil if there is
 // nothing to take. Once it is applied, and the member still leads in that term, Taken goes on.
 func (l *Lessor) Look(term uint64, leads bool) (takeOver []byte, err error) {
+	if leads {
+		l.elected(term)
+	}
 	mine := l.Term()
 	if mine != 0 && (!leads || mine != term) {
 		l.Drop()
@@ -15,6 +18,15 @@ func (l *Lessor) Look(term uint64, leads bool) (takeOver []byte, err error) {
 		return nil, nil
 	}
 	return kv.EncodeLeaseCheckpoint(term, l.NextSeq(), nil)
+}
+
+// elected hears that the member leads in term.
+func (l *Lessor) elected(term uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.leads.term != term {
+		l.leads = leading{term, l.clock()}
+	}
 }
 
 // Taken puts it in charge for a term, of the leases that s has.

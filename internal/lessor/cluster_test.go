@@ -13,6 +13,7 @@ import (
 
 	"github.com/musterhq/muster"
 	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/event"
 	"github.com/musterhq/muster/internal/lessor"
 	"github.com/musterhq/muster/kv"
 	"github.com/musterhq/muster/mustertest"
@@ -43,6 +44,15 @@ func story(t *testing.T, tell func(w *world)) {
 						return k.Answer(ctx, q[1:])
 					}
 					return nil, muster.ErrRefused
+				}
+				next := c.OnEvent
+				c.OnEvent = func(e event.Event) {
+					if k := w.keeper(name); k != nil {
+						k.Nudge()
+					}
+					if next != nil {
+						next(e)
+					}
 				}
 			},
 		})
@@ -308,6 +318,7 @@ func TestBackAgain(t *testing.T) {
 // over, and all of them in the end.
 func TestRate(t *testing.T) {
 	story(t, func(w *world) {
+		time.Sleep(lessor.DefaultGrace) // since the election
 		const all = 3000
 		var group sync.WaitGroup
 		for id := range int64(all) {

@@ -15,10 +15,12 @@ type Errand struct {
 	term  uint64
 	ids   []int64
 
-	asked bool // for a quorum
-	reset *pb.LeaseCheckpointRequest
-	seq   uint64
-	out   []Renewal
+	asked  bool // for a quorum, unless it is done at once
+	atOnce bool
+	began  moment // before the quorum was asked
+	reset  *pb.LeaseCheckpointRequest
+	seq    uint64
+	out    []Renewal
 }
 
 // Step is what an errand asks for.
@@ -30,7 +32,15 @@ const (
 	Done                // nothing: Renewals has what came of it
 )
 
-// Errand begins one, for the leader of term.
+// Standing is where a member stands, as it sees that itself.
+type Standing struct {
+	Term    uint64
+	Leads   bool
+	Settled bool // all that it knows to be committed is applied
+}
+
+// Errand begins one, for the leader of term. Without leases it is about nothing but
+// the confirmation, which others then need not wait for.
 func (l *Lessor) Errand(term uint64, ids []int64, known func(id int64) bool) *Errand {
 	return &Errand{l: l, known: known, term: term, ids: ids}
 }
@@ -38,14 +48,20 @@ func (l *Lessor) Errand(term uint64, ids []int64, known func(id int64) bool) *Er
 // Next says what is to be brought before Next is called again. What can't be
 // brought ends the errand, and so does an error: the member does not lead in that
 // term any more, as its caller sees it.
-func (e *Errand) Next(term uint64, leads bool) (s Step, cmd []byte, err error) {
-	if !leads || term != e.term {
+func (e *Errand) Next(now Standing) (s Step, cmd []byte, err error) {
+	if !now.Leads || now.Term != e.term {
 		return Done, nil, errNotHere
 	}
 	if !e.asked {
 		e.asked = true
+		if e.out = e.tryAtOnce(now.Settled); e.out != nil {
+			e.atOnce = true
+			return Done, nil, nil
+		}
+		e.began = e.l.moment()
 		return Confirm, nil, nil
 	}
+	e.l.confirmed(e.term, e.began)
 	if e.reset != nil {
 		e.l.Undone(e.reset, e.seq)
 	}
@@ -60,6 +76,16 @@ func (e *Errand) Next(term uint64, leads bool) (s Step, cmd []byte, err error) {
 	cmd, err = kv.EncodeLeaseCheckpoint(e.term, e.seq, e.reset)
 	return Propose, cmd, err
 }
+
+func (e *Errand) tryAtOnce(settled bool) []Renewal {
+	if !settled || len(e.ids) == 0 {
+		return nil
+	}
+	return e.l.atOnce(e.term, e.ids)
+}
+
+// AtOnce says that it was done without asking anybody.
+func (e *Errand) AtOnce() bool { return e.atOnce }
 
 // Renewals is what came of an errand that is done, one for each lease, same order.
 func (e *Errand) Renewals() []Renewal { return e.out }

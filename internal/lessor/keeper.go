@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/musterhq/muster/cluster"
@@ -62,8 +63,12 @@ type Keeper struct {
 	cancel context.CancelFunc
 	group  sync.WaitGroup
 
-	revoking chan struct{} // capacity 1: held while leases are revoked
-	outbox   outbox
+	revoking   chan struct{} // capacity 1: held while leases are revoked
+	confirming atomic.Bool   // in the background
+	outbox     outbox
+
+	mu     sync.Mutex
+	closed bool // no goroutine begins any more
 }
 
 // NewKeeper makes one that does nothing yet.
@@ -73,7 +78,7 @@ func NewKeeper(cfg Config) *Keeper {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	k := &Keeper{cfg: cfg, wake: make(chan struct{}, 1), revoking: make(chan struct{}, 1)}
-	k.lessor = New(time.Now, cfg.NoteEvery, k.Nudge)
+	k.lessor = New(Options{NoteEvery: cfg.NoteEvery, First: k.Nudge})
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	return k
 }
@@ -89,10 +94,22 @@ func (k *Keeper) Start() {
 // touched: another member counts on.
 func (k *Keeper) Close() {
 	k.cancel()
-	k.outbox.close()
+	k.mu.Lock()
+	k.closed = true
+	k.mu.Unlock()
 	k.group.Wait()
 	k.cfg.Store.FollowLeases(nil)
 	k.lessor.Drop()
+}
+
+// spawn begins what Close waits for, but not after it.
+func (k *Keeper) spawn(f func()) (begun bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.closed {
+		k.group.Go(f)
+	}
+	return !k.closed
 }
 
 // Nudge says that the leader may have changed. Without, that is seen a little later.

@@ -25,6 +25,21 @@ type fakeNode struct {
 	index  uint64
 	glance cluster.Glance
 	onRead func() // while a quorum is asked
+	slow   time.Duration
+	reads  int
+}
+
+// stand says who leads in which term.
+func (n *fakeNode) stand(leader cluster.NodeID, term uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.glance.Leader, n.glance.Term = leader, term
+}
+
+func (n *fakeNode) rounds() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.reads
 }
 
 func (n *fakeNode) Propose(_ context.Context, cmd []byte) (statemachine.Result, error) {
@@ -39,8 +54,10 @@ func (n *fakeNode) Propose(_ context.Context, cmd []byte) (statemachine.Result, 
 }
 
 func (n *fakeNode) ReadIndex(context.Context) (uint64, error) {
+	time.Sleep(n.slow)
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.reads++
 	if n.onRead != nil {
 		n.onRead()
 	}
@@ -92,6 +109,7 @@ func TestDeposedWhileAsked(t *testing.T) {
 		if got, err := k.Renew(t.Context(), []int64{7, 8}); err != nil || got[0] != 60 || got[1] != 0 {
 			t.Fatalf("renewed: %v, %v", got, err)
 		}
+		time.Sleep(DefaultGrace) // that was confirmed a while ago
 		n.onRead = func() { n.glance.Leader, n.glance.Term = 2, 4 }
 		if got, err := k.Renew(t.Context(), []int64{7}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("renewed by a member that follows: %v, %v", got, err)

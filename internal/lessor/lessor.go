@@ -29,7 +29,9 @@ const (
 // term says that it is not in charge: it then only knows how many leases there are.
 type Lessor struct {
 	clock     func() time.Time // monotonic
+	wall      func() time.Time // counts also while the machine sleeps
 	noteEvery time.Duration
+	grace     time.Duration
 	first     func() // there is a lease where there was none; must not block
 
 	mu    sync.Mutex
@@ -38,7 +40,10 @@ type Lessor struct {
 	seq   uint64 // of the last note given out
 	looks time.Time
 	now   time.Duration // that counted, since it took charge
-	count int           // leases that there are
+	from  time.Duration // by when the grace is over: until then a lease's time is counted from there
+	leads leading
+	sure  confirmation
+	count int // leases that there are
 	byID  map[int64]*lease
 	due   queue // by when to be revoked
 	notes queue // by when to be noted
@@ -55,15 +60,38 @@ type lease struct {
 	place    [2]place
 }
 
-// New makes one that is not in charge. noteEvery 0 is the default; first may be nil.
-func New(clock func() time.Time, noteEvery time.Duration, first func()) *Lessor {
-	if first == nil {
-		first = func() {}
-	}
-	return &Lessor{
-		clock: clock, noteEvery: cmp.Or(noteEvery, DefaultNoteEvery), first: first,
+// leading is a term that the member leads, and a moment no sooner than when it was elected.
+type leading struct {
+	term uint64
+	seen time.Time
+}
+
+// Options are what a lessor is told. Zero values are the defaults.
+type Options struct {
+	Clock     func() time.Time // monotonic. Default: time.Now
+	Wall      func() time.Time // counts also while the machine sleeps. Default: the time of day of Clock
+	NoteEvery time.Duration    // Default: DefaultNoteEvery
+	Grace     time.Duration    // the same on all members. Default: DefaultGrace
+	First     func()           // hears that there is a lease where there was none; must not block
+}
+
+// New makes one that is not in charge.
+func New(o Options) *Lessor {
+	l := &Lessor{
+		clock: o.Clock, wall: o.Wall, first: o.First,
+		noteEvery: cmp.Or(o.NoteEvery, DefaultNoteEvery), grace: cmp.Or(o.Grace, DefaultGrace),
 		due: queue{which: byDue}, notes: queue{which: byNote}, gone: make(chan struct{}),
 	}
+	if l.clock == nil {
+		l.clock = time.Now
+	}
+	if l.wall == nil {
+		l.wall = func() time.Time { return l.clock().Round(0) }
+	}
+	if l.first == nil {
+		l.first = func() {}
+	}
+	return l
 }
 
 // TakeOver puts it in charge for a term, as soon as LeasesReplaced tells it which
@@ -142,6 +170,7 @@ func (l *Lessor) LeasesReplaced(all []kv.Lease) {
 	}
 	if l.next != 0 {
 		l.term, l.next, l.looks, l.now = l.next, 0, l.clock(), 0
+		l.from = l.graceLocked()
 	}
 	if l.term == 0 {
 		return
@@ -190,11 +219,23 @@ func (l *Lessor) LeaseGone(id int64) {
 	}
 }
 
+// graceLocked is what is left of the grace when it takes charge: it begins when
+// the member was elected, for no leader before it was confirmed after that.
+func (l *Lessor) graceLocked() time.Duration {
+	if l.leads.term != l.term {
+		return l.grace
+	}
+	return max(l.grace-l.looks.Sub(l.leads.seen), 0)
+}
+
+// fromLocked is from when a lease has all of its time that is renewed now.
+func (l *Lessor) fromLocked() time.Duration { return max(l.now, l.from) }
+
 // addLocked begins to count a lease: all of its time, or what is noted of it.
 func (l *Lessor) addLocked(x kv.Lease) {
 	one := &lease{id: x.ID, ttl: x.TTL, noted: x.Remaining, place: [2]place{{index: -1}, {index: -1}}}
 	l.byID[x.ID] = one
-	one.deadline = l.now + seconds(cmp.Or(x.Remaining, x.TTL))
+	one.deadline = l.fromLocked() + seconds(cmp.Or(x.Remaining, x.TTL))
 	l.due.put(one, one.deadline)
 	l.scheduleLocked(one)
 }

@@ -21,7 +21,9 @@ type hand struct {
 
 func newHand() *hand {
 	h := &hand{at: time.Unix(1000, 0)}
-	h.l = New(func() time.Time { return h.at }, 0, nil)
+	h.l = New(Options{Clock: func() time.Time { return h.at }})
+	h.l.elected(3)
+	h.at = h.at.Add(time.Minute) // the grace is over
 	return h
 }
 
@@ -237,7 +239,7 @@ func TestNoteBatches(t *testing.T) {
 
 // BenchmarkRenew renews one of 100,000 leases.
 func BenchmarkRenew(b *testing.B) {
-	l := New(time.Now, 0, nil)
+	l := New(Options{})
 	l.TakeOver(1)
 	var all []kv.Lease
 	for i := range int64(100_000) {

@@ -108,13 +108,6 @@ type outbox struct {
 	mu      sync.Mutex
 	waiting []*request
 	busy    bool // a goroutine sends what waits
-	closed  bool
-}
-
-func (o *outbox) close() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.closed = true
 }
 
 // request is some renewals that wait.
@@ -130,9 +123,8 @@ func (o *outbox) renew(ctx context.Context, k *Keeper, leader cluster.NodeID, id
 	r := &request{leader: leader, ids: ids, done: make(chan struct{})}
 	o.mu.Lock()
 	o.waiting = append(o.waiting, r)
-	if !o.busy && !o.closed {
-		o.busy = true
-		k.group.Go(func() { o.send(k) })
+	if !o.busy {
+		o.busy = k.spawn(func() { o.send(k) })
 	}
 	o.mu.Unlock()
 	select {

@@ -43,15 +43,11 @@ func (l *Lessor) Renew(term uint64, ids []int64) (out []Renewal, reset *pb.Lease
 		case one == nil:
 			out[i].Verdict = Unknown
 			continue
-		case one.asked || one.deadline <= now:
+		case !one.renewable(now):
 			continue
 		}
-		one.deadline = now + seconds(one.ttl)
-		l.due.put(one, one.deadline)
-		if one.place[byNote].index < 0 {
-			l.scheduleLocked(one)
-		}
-		if one.noted == 0 && one.note == 0 {
+		l.extendLocked(one)
+		if !one.hasNote() {
 			out[i] = Renewal{Found, one.ttl}
 			continue
 		}
@@ -66,6 +62,21 @@ func (l *Lessor) Renew(term uint64, ids []int64) (out []Renewal, reset *pb.Lease
 	return out, reset, l.seq, true
 }
 
+// renewable says that the time of a lease is not over.
+func (one *lease) renewable(now time.Duration) bool { return !one.asked && one.deadline > now }
+
+// hasNote says that there is a note to be taken back, or that one may be on its way.
+func (one *lease) hasNote() bool { return one.noted != 0 || one.note != 0 }
+
+// extendLocked gives a lease all of its time, from when it was looked at the clock last.
+func (l *Lessor) extendLocked(one *lease) {
+	one.deadline = l.fromLocked() + seconds(one.ttl)
+	l.due.put(one, one.deadline)
+	if one.place[byNote].index < 0 {
+		l.scheduleLocked(one)
+	}
+}
+
 // Undone hears that reset, with that number, is applied: what was given out to be
 // noted before is overwritten, or will be refused.
 func (l *Lessor) Undone(reset *pb.LeaseCheckpointRequest, seq uint64) {
@@ -78,8 +89,8 @@ func (l *Lessor) Undone(reset *pb.LeaseCheckpointRequest, seq uint64) {
 	}
 }
 
-// Left is how long a lease has, less than nothing if it is over, and how many
-// seconds it was granted for.
+// Left is how long a lease has at least, less than nothing if it is over, and how
+// many seconds it was granted for.
 func (l *Lessor) Left(term uint64, id int64) (left time.Duration, granted int64, v Verdict) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -91,5 +102,5 @@ func (l *Lessor) Left(term uint64, id int64) (left time.Duration, granted int64,
 	if one == nil {
 		return 0, 0, Unknown
 	}
-	return one.deadline - now, one.ttl, Found
+	return min(one.deadline-now, seconds(one.ttl)), one.ttl, Found
 }

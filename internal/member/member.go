@@ -250,6 +250,7 @@ func (m *Member) Drive() {
 // carryOut does what the replica wants done, and says whether some of it is
 // done already, so that there may be more.
 func (m *Member) carryOut(eff replica.Effects) (more bool) {
+	m.body.Progress(m.rep.Indexes()) // before others hear what is committed
 	for _, o := range eff.Send {
 		m.body.Send(o.To, o.Batch)
 	}
@@ -307,10 +308,8 @@ func (m *Member) named(e event.Event) event.Event {
 	return e
 }
 
-// follow makes visible what has changed: indexes at once, the rest when it did.
+// follow makes visible what has changed, but for indexes.
 func (m *Member) follow(changed, members bool) {
-	applied, committed := m.rep.Indexes()
-	m.body.Progress(applied, committed)
 	if members {
 		m.setPeers()
 	}

@@ -66,6 +66,8 @@ const (
 	leasesTakenOver  = "a leader took leases over"
 	leaseEnded       = "a lease ended because its time was over"
 	leaseRenewed     = "a lease was renewed"
+	renewedAtOnce    = "a lease was renewed without asking a quorum"
+	renewedByDeposed = "a deposed leader renewed a lease"
 	leaseNoted       = "it was noted what a lease had left"
 	noteTakenBack    = "a renewal took a note back"
 	expiryTooLate    = "a deposed leader ended a lease, and was refused" // too seldom to be demanded
@@ -130,6 +132,8 @@ func Sometimes() []string {
 		leasesTakenOver,
 		leaseEnded,
 		leaseRenewed,
+		renewedAtOnce,
+		renewedByDeposed,
 		leaseNoted,
 		noteTakenBack,
 		lockTaken,

@@ -72,6 +72,9 @@ func (t *tenant) act(p *process) {
 		if t.w.rng.IntN(10) == 0 {
 			t.cares = false
 		}
+		if old := t.w.deposed(); old != nil && t.cares {
+			t.renew(old, t.lease)
+		}
 		t.guarded(p)
 	}
 }
@@ -188,6 +191,9 @@ func (t *tenant) renew(p *process, id int64) {
 			case lessor.Found:
 				w.sometimes(leaseRenewed)
 				w.truth.keys.promised(id, asked, ttl)
+				if old := w.deposed(); old == far && w.rng.IntN(2) == 0 {
+					t.cares = false // it relies on what it was told last
+				}
 			case lessor.Unknown:
 				if w.truth.keys.now.TTL(id) != 0 {
 					w.fail("%s says that there is no lease %x, but there is", far, id)

@@ -10,6 +10,7 @@ import (
 const (
 	drift     = 0.01 // how much faster or slower than the world's a node's clock runs, as far as leases go
 	noteLease = 2 * time.Second
+	grace     = 4 * time.Second // several elections fit in: leaders that are deposed renew at once
 	tendEvery = 500 * millisecond
 	leaseTime = 7 * second // for a command of the keeper's
 )
@@ -22,6 +23,8 @@ type tending struct {
 	l      *lessor.Lessor
 	busy   bool // with a command that it waits for
 	ending int  // leases that are being revoked
+
+	confirming bool // a confirmation is asked for that nobody waits for
 }
 
 // tend begins to keep leases on a process with a keyspace.
@@ -37,7 +40,7 @@ func (p *process) tend() {
 	clock := func() time.Time {
 		return time.Unix(0, 0).Add(time.Duration(float64(w.now) * rate * float64(time.Microsecond)))
 	}
-	p.tending = &tending{p: p, k: k, l: lessor.New(clock, noteLease, nil)}
+	p.tending = &tending{p: p, k: k, l: lessor.New(lessor.Options{Clock: clock, NoteEvery: noteLease, Grace: grace})}
 	k.store.FollowLeases(p.tending.l)
 	p.tending.goOn()
 }
@@ -140,7 +143,35 @@ func (t *tending) renew(id int64, answer func(lessor.Renewal)) {
 	if !leads {
 		return
 	}
-	e := t.l.Errand(term, []int64{id}, known)
+	t.run(t.l.Errand(term, []int64{id}, known), func(e *lessor.Errand) {
+		if e.AtOnce() {
+			t.p.node.w.sometimes(renewedAtOnce)
+			if t.p.node.w.truth.deposed(term) {
+				t.p.node.w.sometimes(renewedByDeposed)
+			}
+			t.confirmAhead(term)
+		}
+		answer(e.Renewals()[0])
+	})
+}
+
+// confirmAhead is Keeper's.
+func (t *tending) confirmAhead(term uint64) {
+	if !t.confirming && t.l.Ageing(term) {
+		t.confirming = true
+		t.p.node.w.after(3*second, "a confirmation ahead", func() { t.confirming = false })
+		t.run(t.l.Errand(term, nil, nil), func(*lessor.Errand) {})
+	}
+}
+
+func (t *tending) standing() lessor.Standing {
+	term, leads := t.leads()
+	applied, committed := t.p.m.Indexes()
+	return lessor.Standing{Term: term, Leads: leads, Settled: applied >= committed}
+}
+
+// run moves an errand until it is done.
+func (t *tending) run(e *lessor.Errand, done func(*lessor.Errand)) {
 	var next func()
 	again := func(ok bool) {
 		if ok {
@@ -148,7 +179,7 @@ func (t *tending) renew(id int64, answer func(lessor.Renewal)) {
 		}
 	}
 	next = func() {
-		step, cmd, err := e.Next(t.leads())
+		step, cmd, err := e.Next(t.standing())
 		switch {
 		case err != nil:
 		case step == lessor.Confirm:
@@ -157,7 +188,7 @@ func (t *tending) renew(id int64, answer func(lessor.Renewal)) {
 			t.p.node.w.sometimes(noteTakenBack)
 			t.p.command(cmd, func(a *attempt) { again(a.op.Fate == history.Happened && a.reply.Err == nil) })
 		default:
-			answer(e.Renewals()[0])
+			done(e)
 		}
 	}
 	next()
