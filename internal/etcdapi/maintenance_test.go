@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -252,6 +254,63 @@ func TestSnapshotGivenUp(t *testing.T) {
 		if err := within.Err(); err != nil {
 			t.Fatal("the backup is still on disk")
 		}
+	}
+}
+
+// TestSnapshotsAtOnce: so many go to clients at once.
+func TestSnapshotsAtOnce(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.SnapshotBytesPerSecond = 1 })
+	fillRandom(t, r.client(t))
+	c := pb.NewMaintenanceClient(r.conn(t))
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	within := testContext(t)
+	for i := range maxSnapshots {
+		if _, err := c.Snapshot(ctx, &pb.SnapshotRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		for ; len(r.api.snapshots.slots) <= i; runtime.Gosched() {
+			if within.Err() != nil {
+				t.Fatalf("snapshot %d is not sent", i)
+			}
+		}
+	}
+	if err := firstOf(c.Snapshot(ctx, &pb.SnapshotRequest{})); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("one more: %v, want %v", err, codes.ResourceExhausted)
+	}
+	cancel()
+	for ; len(r.api.snapshots.slots) > 0; runtime.Gosched() {
+		if within.Err() != nil {
+			t.Fatal("snapshots whose clients are gone still count")
+		}
+	}
+}
+
+// TestUnreadSnapshot: what a client doesn't read is given up some time, and what it
+// took on disk is given back.
+func TestUnreadSnapshot(t *testing.T) {
+	r := newRig(t)
+	fillRandom(t, r.client(t))
+	r.api.snapshots.patience = 40 * time.Millisecond
+	ctx := testContext(t)
+	s, err := pb.NewMaintenanceClient(r.conn(t)).Snapshot(ctx, &pb.SnapshotRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Header(); status.Code(err) == codes.Unavailable { // sent with the first message
+		t.Fatal(err)
+	}
+	for len(r.api.snapshots.slots) > 0 || r.backups(t) > 0 {
+		if ctx.Err() != nil {
+			t.Fatal("the snapshot that nobody reads is there yet")
+		}
+		runtime.Gosched()
+	}
+	for err == nil {
+		_, err = s.Recv()
+	}
+	if status.Code(err) != codes.DeadlineExceeded || !strings.Contains(err.Error(), "taken nothing") {
+		t.Errorf("who has not read hears %v", err)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
-	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 
@@ -137,7 +136,7 @@ type Config struct {
 type Server struct {
 	cfg       Config
 	faults    []fault
-	snapshots *rate.Limiter // of those that go to clients; nil: none
+	snapshots snapshots
 
 	secret    string        // by which requests to itself are known, see OnBehalf
 	ending    chan struct{} // closed by EndStreams
@@ -166,7 +165,7 @@ func New(cfg Config) *Server {
 	}
 	cfg.MaxTxnOps = cmp.Or(cfg.MaxTxnOps, kv.MaxTxnOps)
 	return &Server{
-		cfg: cfg, faults: cfg.Faults.table(), snapshots: snapshotLimit(cfg.SnapshotBytesPerSecond),
+		cfg: cfg, faults: cfg.Faults.table(), snapshots: newSnapshots(cfg.SnapshotBytesPerSecond),
 		ending: make(chan struct{}), secret: rand.Text(),
 		caughtUp: caughtUp{came: cfg.Proposer.Status().ClusterID.IsZero()}, passwords: newPasswords(),
 	}
