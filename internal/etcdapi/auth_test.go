@@ -347,6 +347,19 @@ func TestReadIsTakenBack(t *testing.T) {
 }
 
 // Plain HTTP changes the cluster for root alone.
+func TestNobodyMayReadNothing(t *testing.T) {
+	r := newRig(t)
+	r.guard(t)
+	c := pb.NewKVClient(r.conn(t))
+	if _, err := c.Txn(testContext(t), &pb.TxnRequest{}); err != nil {
+		t.Errorf("a transaction of nothing: %v", err)
+	}
+	read := &pb.RequestOp{Request: &pb.RequestOp_RequestRange{RequestRange: &pb.RangeRequest{Key: []byte("a")}}}
+	if _, err := c.Txn(testContext(t), &pb.TxnRequest{Success: []*pb.RequestOp{read}}); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("one that reads: %v", err)
+	}
+}
+
 func TestAdmitHTTP(t *testing.T) {
 	r := newRig(t)
 	ask := func(set func(*http.Request), want error) {
