@@ -278,6 +278,7 @@ func TestMetamorphic(t *testing.T) {
 			w.sameHash()
 			w.sameEvents()
 			w.samePurged()
+			w.s.sound(t)
 			must(t, w.s.Close())
 		})
 	}
