@@ -10,6 +10,10 @@ type read struct {
 	done  chan struct{}
 	index uint64
 	err   error
+
+	// Owned by the loop.
+	token     uint64 // 0: not yet, or never
+	withdrawn bool   // its caller gave up before the loop saw it
 }
 
 func (r *read) finish(index uint64, err error) {
@@ -36,22 +40,24 @@ func (h *Host) ReadIndex(ctx context.Context) (uint64, error) {
 // read gives reads to the member. Run by the loop.
 func (h *Host) read(rs []*read) {
 	for _, r := range rs {
-		if !h.m.InCluster() {
+		switch {
+		case r.withdrawn:
+			continue
+		case !h.m.InCluster():
 			r.finish(0, ErrNotMember)
 			continue
 		}
-		h.reading[h.m.Read()] = r
+		r.token = h.m.Read()
+		h.reading[r.token] = r
 	}
 }
 
 // withdrawRead forgets a read. Run by the loop.
 func (h *Host) withdrawRead(r *read) {
-	for token, x := range h.reading {
-		if x == r {
-			delete(h.reading, token)
-			h.m.WithdrawRead(token)
-			return
-		}
+	r.withdrawn = true
+	if h.reading[r.token] == r {
+		delete(h.reading, r.token)
+		h.m.WithdrawRead(r.token)
 	}
 }
 

@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"slices"
+
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 
@@ -39,14 +41,23 @@ func (r *Replica) Propose(cmd []byte) uint64 {
 // will not. False: it was handed on, and nobody knows yet.
 func (r *Replica) Withdraw(seq uint64) bool {
 	p := &r.proposals
-	for i, w := range p.waiting {
-		if w.id.Seq == seq && w.id.Origin == r.cfg.Self.ID {
-			p.bytes -= int64(len(w.cmd))
-			p.waiting = append(p.waiting[:i:i], p.waiting[i+1:]...)
-			return true
-		}
+	i := slices.IndexFunc(p.waiting, func(w proposal) bool { return w.id.Seq == seq && w.id.Origin == r.cfg.Self.ID })
+	if i < 0 {
+		return false
 	}
-	return false
+	p.bytes -= int64(len(p.waiting[i].cmd))
+	p.waiting = takeOut(p.waiting, i)
+	return true
+}
+
+// takeOut takes the i-th out of a list. As a rule it is the first: when there is no
+// leader, all give up, who has waited longest first.
+func takeOut[T any](list []T, i int) []T {
+	if i == 0 {
+		clear(list[:1])
+		return list[1:]
+	}
+	return slices.Delete(list, i, i+1)
 }
 
 // Waiting is how many commands wait, and their bytes.

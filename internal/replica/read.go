@@ -2,6 +2,7 @@ package replica
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"go.etcd.io/raft/v3"
 )
@@ -30,17 +31,11 @@ func (r *Replica) Read(token uint64) { r.reads.waiting = append(r.reads.waiting,
 // WithdrawRead forgets a read whose caller has gone.
 func (r *Replica) WithdrawRead(token uint64) {
 	q := &r.reads
-	q.waiting = without(q.waiting, token)
-	q.batch = without(q.batch, token)
-}
-
-func without(tokens []uint64, token uint64) []uint64 {
-	for i, t := range tokens {
-		if t == token {
-			return append(tokens[:i:i], tokens[i+1:]...)
-		}
+	if i := slices.Index(q.batch, token); i >= 0 {
+		q.batch = takeOut(q.batch, i)
+	} else if i := slices.Index(q.waiting, token); i >= 0 {
+		q.waiting = takeOut(q.waiting, i)
 	}
-	return tokens
 }
 
 // issueReads sends the next question, when there is one and somebody to ask.
