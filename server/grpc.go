@@ -52,7 +52,7 @@ func (s *Server) newGRPC(api *etcdapi.Server) *grpc.Server {
 	s.locks.Register(g)
 	s.health = health.NewServer()
 	s.health.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
-	healthpb.RegisterHealthServer(g, s.health)
+	healthpb.RegisterHealthServer(g, &healthService{s.health, s.stopping})
 	if s.cfg.GRPC.Reflection {
 		reflection.Register(g)
 	}

@@ -44,9 +44,18 @@ func TestGRPCHealth(t *testing.T) {
 	}
 	for next() != healthpb.HealthCheckResponse_SERVING {
 	}
-	go s.Stop(context.WithoutCancel(t.Context()))
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.Stop(context.WithoutCancel(t.Context())) }()
 	if got := next(); got != healthpb.HealthCheckResponse_NOT_SERVING {
 		t.Errorf("while it stops: %v", got)
+	}
+	select { // though the client watches on
+	case err := <-stopped:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Error("a client that watches keeps the server from stopping")
 	}
 }
 

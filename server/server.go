@@ -75,6 +75,8 @@ type Server struct {
 
 	background    context.Context // ends with the node; for what runs beside the requests
 	endBackground context.CancelFunc
+	stopping      context.Context // ends when no new requests are taken any more
+	stopRequests  context.CancelFunc
 
 	leaving atomic.Bool // Stop has begun: not ready any more
 	once    sync.Once
@@ -163,6 +165,7 @@ func newServer(cfg Config, of parts) *Server {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.background, s.endBackground = context.WithCancel(context.Background())
+	s.stopping, s.stopRequests = context.WithCancel(context.Background())
 	api := etcdapi.New(s.withQuota(etcdapi.Config{
 		Proposer: node, Membership: node, Store: of.store, Size: of.size, Faults: faults(),
 		Version: EtcdVersion, RequestTimeout: cfg.RequestTimeout, PeerScheme: scheme(cfg.Node.PeerTLS.CertFile != "" || cfg.Node.PeerTLS.Auto),
@@ -249,6 +252,7 @@ const drainTime = time.Second
 // closes the port.
 func (s *Server) drain(ctx context.Context) {
 	s.health.Shutdown()
+	s.stopRequests()
 	finished := make(chan struct{})
 	s.api.EndStreams()
 	s.locks.Close()
