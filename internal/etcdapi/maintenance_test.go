@@ -122,6 +122,10 @@ func TestQuota(t *testing.T) {
 	if n := r.node.proposals - proposed; n != 1 || len(r.node.store.Alarms()) != 1 || r.node.store.Alarms()[0].MemberID != 1 {
 		t.Errorf("%d proposals, alarms %v; want the alarm alone", n, r.node.store.Alarms())
 	}
+	proposed = r.node.proposals
+	if err := put(t, c, "a", "1"); !errors.Is(err, rpctypes.ErrNoSpace) || r.node.proposals != proposed {
+		t.Errorf("one more: %v, %d proposals for an alarm that is raised", err, r.node.proposals-proposed)
+	}
 	q.used.Store(0)
 	if err := put(t, c, "a", "1"); !errors.Is(err, rpctypes.ErrNoSpace) {
 		t.Errorf("a put with the alarm raised: %v", err)

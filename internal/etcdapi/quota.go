@@ -2,6 +2,7 @@ package etcdapi
 
 import (
 	"context"
+	"slices"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -34,12 +35,16 @@ func (s *Server) checkQuota(ctx context.Context, req any, _ *grpc.UnaryServerInf
 	if cost := kv.Cost(m); cost == 0 || s.cfg.Quota.Admit(cost) {
 		return next(ctx, req)
 	}
-	ctx, cancel := s.bound(ctx)
-	defer cancel()
-	// Whether or not that can be done, this member refuses the request.
-	_, _ = s.proposeAlarm(ctx, &pb.AlarmRequest{
-		Action: pb.AlarmRequest_ACTIVATE, Alarm: pb.AlarmType_NOSPACE, MemberID: uint64(s.cfg.Proposer.Glance().KnownAs()),
+	own := uint64(s.cfg.Proposer.Glance().KnownAs())
+	raised := slices.ContainsFunc(s.cfg.Store.Alarms(), func(a *pb.AlarmMember) bool {
+		return a.GetAlarm() == pb.AlarmType_NOSPACE && a.GetMemberID() == own
 	})
+	if !raised { // else clients that try again and again would fill the log
+		ctx, cancel := s.bound(ctx)
+		defer cancel()
+		// Whether or not that can be done, this member refuses the request.
+		_, _ = s.proposeAlarm(ctx, &pb.AlarmRequest{Action: pb.AlarmRequest_ACTIVATE, Alarm: pb.AlarmType_NOSPACE, MemberID: own})
+	}
 	return nil, rpctypes.ErrGRPCNoSpace
 }
 
