@@ -1,7 +1,6 @@
 package server
 
 import (
-	"fmt"
 	"runtime"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,8 +24,6 @@ func (s *Server) etcdMetrics() (all []*metric) {
 		prometheus.Labels{"cluster_version": clusterVersion}, one)
 	add(prometheus.GaugeValue, "etcd_server_go_version", "Which Go version server is running with. 1 for 'server_go_version' label with current version.",
 		prometheus.Labels{"server_go_version": runtime.Version()}, one)
-	add(prometheus.GaugeValue, "etcd_server_id", "Server or member ID in hexadecimal format. 1 for 'server_id' label with current ID.",
-		prometheus.Labels{"server_id": fmt.Sprintf("%x", uint64(s.node.Status().Self.ID))}, one)
 
 	t := s.tally
 	counter("etcd_server_health_success", "The total number of successful health checks", t.healthy.Load)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -28,6 +29,7 @@ type collector struct {
 	peer  *prometheus.Desc
 	match *prometheus.Desc
 	why   *prometheus.Desc
+	id    *prometheus.Desc
 }
 
 // metric is one number without variable labels.
@@ -46,6 +48,8 @@ func newCollector(s *Server) *collector {
 			"Leader only: the last log index known to be on the member's disk.", []string{"id", "name"}, nil),
 		why: prometheus.NewDesc("muster_why",
 			"How many reasons of this code the member gives for what it waits for.", []string{"code"}, nil),
+		id: prometheus.NewDesc("etcd_server_id",
+			"Server or member ID in hexadecimal format. 1 for 'server_id' label with current ID.", []string{"server_id"}, nil),
 	}
 	gauge := func(name, help string, read func(v *view) float64) {
 		c.all = append(c.all, &metric{prometheus.NewDesc(name, help, nil, nil), prometheus.GaugeValue, read})
@@ -98,11 +102,14 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	out <- c.peer
 	out <- c.match
 	out <- c.why
+	out <- c.id
 }
 
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(out chan<- prometheus.Metric) {
 	v := c.s.view()
+	known := uint64(v.st.Self.KnownAs()) // by clients, which a member learns when it joins
+	out <- prometheus.MustNewConstMetric(c.id, prometheus.GaugeValue, 1, strconv.FormatUint(known, 16))
 	for _, m := range c.all {
 		out <- prometheus.MustNewConstMetric(m.desc, m.kind, m.read(v))
 	}

@@ -148,3 +148,13 @@ func TestMetricsAreDocumented(t *testing.T) {
 		}
 	}
 }
+
+// TestServerID: as clients know the member, also one that was announced and has
+// joined since the server was started.
+func TestServerID(t *testing.T) {
+	r := newRig(t)
+	r.node.set(func(st *cluster.Status) { st.Self.Alias = 0xabc })
+	if got := value(t, scrape(t, r.addr), "etcd_server_id", "server_id=abc"); got != 1 {
+		t.Errorf("the member abc: %v", got)
+	}
+}
