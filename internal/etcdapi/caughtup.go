@@ -7,6 +7,7 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
+	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/kv"
 )
 
@@ -54,9 +55,12 @@ func ageOf(method string, req any) age {
 
 // caughtUp is what a server knows of how far its member is.
 type caughtUp struct {
-	came bool        // the member was in no cluster when the server was made
+	came bool        // the member held nothing of a cluster's when the server was made
 	once atomic.Bool // since then it has caught up
 }
+
+// hasNothing: it is in no cluster, or was admitted to one and has got nothing yet.
+func hasNothing(st *cluster.Status) bool { return st.ClusterID.IsZero() || st.Applied == 0 }
 
 // catchUp returns when what the member holds is not older than that. The error
 // is the Proposer's.

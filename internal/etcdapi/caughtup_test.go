@@ -23,16 +23,21 @@ import (
 // behindRig is a member that has applied nothing yet of what its cluster holds:
 // the key secret, root, and that authentication is enabled. It catches up when it
 // is asked for a linearizable read. came: it was in no cluster when it was started.
-func behindRig(t *testing.T, came bool) *rig {
+func behindRig(t *testing.T, came bool, as ...cluster.Status) *rig {
 	t.Helper()
 	var node *fakeNode
+	var now cluster.Status
 	r := newRig(t, func(c *Config) {
 		node = c.Proposer.(*fakeNode)
+		now = node.status
 		if came {
-			node.status.ClusterID = cluster.ClusterID{}
+			node.status = cluster.Status{}
+		}
+		if len(as) > 0 {
+			node.status = as[0]
 		}
 	})
-	node.status.ClusterID = cluster.ClusterID{7: 9}
+	node.status = now
 	hash, err := bcrypt.GenerateFromPassword([]byte("root"), bcrypt.MinCost)
 	if err != nil {
 		t.Fatal(err)
@@ -163,6 +168,16 @@ func TestHTTPBeforeItHasCaughtUp(t *testing.T) {
 	r.node.onRead = func(context.Context, int) error { return errNotLeader }
 	if err := r.api.AdmitHTTP(req); !errors.Is(err, rpctypes.ErrGRPCNoLeader) {
 		t.Errorf("a member that can't know who may: %v, want %v", err, rpctypes.ErrGRPCNoLeader)
+	}
+}
+
+// TestAdmittedAndNoMore: a member that was restarted before it got anything of its
+// cluster's has come just now.
+func TestAdmittedAndNoMore(t *testing.T) {
+	r := behindRig(t, true, cluster.Status{ClusterID: cluster.ClusterID{7: 9}})
+	_, err := pb.NewKVClient(r.conn(t)).Range(testContext(t), &pb.RangeRequest{Key: []byte("secret"), Serializable: true})
+	if !errors.Is(err, rpctypes.ErrGRPCUserEmpty) {
+		t.Errorf("%v, want %v", err, rpctypes.ErrGRPCUserEmpty)
 	}
 }
 

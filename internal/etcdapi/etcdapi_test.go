@@ -154,7 +154,7 @@ func newRig(t testing.TB, change ...func(*Config)) *rig {
 	n := &fakeNode{store: store, status: cluster.Status{
 		Self:      cluster.Member{ID: 1, Name: "a", Role: cluster.Voter},
 		ClusterID: cluster.ClusterID{7: 9},
-		Leader:    1, Term: 5,
+		Leader:    1, Term: 5, Committed: 1, Applied: 1,
 		Members: []cluster.MemberStatus{
 			{Member: cluster.Member{ID: 1, Name: "a", PeerAddr: "h1:2380", ClientAddr: "h1:2379", Role: cluster.Voter}},
 			{Member: cluster.Member{ID: 2, Name: "b", PeerAddr: "h2:2380", Role: cluster.Learner}},

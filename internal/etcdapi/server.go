@@ -167,7 +167,7 @@ func New(cfg Config) *Server {
 	return &Server{
 		cfg: cfg, faults: cfg.Faults.table(), snapshots: newSnapshots(cfg.SnapshotBytesPerSecond),
 		ending: make(chan struct{}), secret: rand.Text(),
-		caughtUp: caughtUp{came: cfg.Proposer.Status().ClusterID.IsZero()}, passwords: newPasswords(),
+		caughtUp: caughtUp{came: hasNothing(cfg.Proposer.Status())}, passwords: newPasswords(),
 	}
 }
 
