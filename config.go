@@ -36,12 +36,15 @@ type Config struct {
 	// member. Its directory must exist. Default: none.
 	PinFile string
 
-	// PeerListen is where other members connect, host:port. Default 127.0.0.1:2380.
+	// PeerListen is where other members connect, host:port; several are separated
+	// by commas. Default 127.0.0.1:2380.
 	PeerListen string
-	// PeerAdvertise is PeerListen as others reach it. Default: what is listened on.
+	// PeerAdvertise is PeerListen as others reach it: one address, whatever is
+	// listened on. Default: what is listened on, the first of several.
 	PeerAdvertise string
 	// ClientAdvertise is told to the other members for their clients: host:port,
-	// or https://host:port where those are to speak TLS. Default: none.
+	// or https://host:port where those are to speak TLS; several are separated by
+	// commas. Default: none.
 	ClientAdvertise string
 	// Zone names the failure domain.
 	Zone string
@@ -252,15 +255,17 @@ func (c Config) faults() []error {
 		}
 		seen[s] = true
 	}
-	checkAddr(fault, "PeerListen (--peer-listen)", c.PeerListen, false)
-	if host, _, err := net.SplitHostPort(c.PeerListen); err == nil && c.PeerAdvertise == "" && unspecified(host) {
+	for _, a := range addrs(c.PeerListen) {
+		checkAddr(fault, "PeerListen (--peer-listen)", a, false)
+	}
+	if host, _, err := net.SplitHostPort(addrs(c.PeerListen)[0]); err == nil && c.PeerAdvertise == "" && unspecified(host) {
 		fault("PeerListen %q is every address of this machine: say in PeerAdvertise (--peer-advertise) at which one others reach it", c.PeerListen)
 	}
 	if c.PeerAdvertise != "" {
 		checkAddr(fault, "PeerAdvertise (--peer-advertise)", c.PeerAdvertise, true)
 	}
-	if c.ClientAdvertise != "" {
-		checkAddr(fault, "ClientAdvertise (--advertise)", strings.TrimPrefix(c.ClientAdvertise, "https://"), true)
+	for _, a := range addrs(c.ClientAdvertise) {
+		checkAddr(fault, "ClientAdvertise (--advertise)", strings.TrimPrefix(a, "https://"), true)
 	}
 	if c.HeartbeatInterval < time.Millisecond {
 		fault("heartbeat interval %v: at least 1ms", c.HeartbeatInterval)
@@ -326,6 +331,17 @@ func within(dir, file string) bool {
 const minToken = 16
 
 func unspecified(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
+
+// addrs are those of a list that is separated by commas; "": none.
+func addrs(list string) (out []string) {
+	if list == "" {
+		return nil
+	}
+	for _, a := range strings.Split(list, ",") {
+		out = append(out, strings.TrimSpace(a))
+	}
+	return out
+}
 
 func checkAddr(fault func(string, ...any), what, addr string, reachable bool) {
 	host, port, err := net.SplitHostPort(addr)

@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"strings"
 
 	"github.com/musterhq/muster/internal/datadir"
 	"github.com/musterhq/muster/internal/formation"
@@ -85,19 +86,38 @@ func (s *starting) start() (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if hc.Listener, err = cfg.Network.Listen(cfg.PeerListen); err != nil {
-		return nil, fmt.Errorf("listen for peers at %s: %w", cfg.PeerListen, err)
+	if hc.Listener, hc.More, err = s.listen(); err != nil {
+		return nil, err
 	}
-	s.closers = append(s.closers, hc.Listener)
 	hc.Self = wire.Identity{
 		Incarnation: dir.Identity().Incarnation, NodeID: dir.Identity().Incarnation.NodeID(),
-		Name: cfg.Name, PeerAddr: advertised(cfg, hc.Listener), ClientAddr: cfg.ClientAdvertise, Zone: cfg.Zone,
+		Name: cfg.Name, PeerAddr: advertised(cfg, hc.Listener), Zone: cfg.Zone,
+	}
+	if told := addrs(cfg.ClientAdvertise); len(told) > 0 {
+		hc.Self.ClientAddr, hc.Self.ClientMore = told[0], strings.Join(told[1:], ",")
 	}
 	h, err := host.Start(hc)
 	if err != nil {
 		return nil, err
 	}
 	return &Node{host: h, addr: hc.Self.PeerAddr}, nil
+}
+
+// listen opens every address for peers.
+func (s *starting) listen() (first net.Listener, more []net.Listener, err error) {
+	for _, a := range addrs(s.cfg.PeerListen) {
+		l, err := s.cfg.Network.Listen(a)
+		if err != nil {
+			return nil, nil, fmt.Errorf("listen for peers at %s: %w", a, err)
+		}
+		s.closers = append(s.closers, l)
+		if first == nil {
+			first = l
+		} else {
+			more = append(more, l)
+		}
+	}
+	return first, more, nil
 }
 
 // open opens what is on disk.
@@ -165,12 +185,12 @@ func mode(cfg Config) formation.Mode {
 	return formation.Static
 }
 
-// advertised is the address that others are told.
+// advertised is the address that others are told; l is the first listener.
 func advertised(cfg Config, l net.Listener) string {
 	if cfg.PeerAdvertise != "" {
 		return cfg.PeerAdvertise
 	}
-	host, _, err := net.SplitHostPort(cfg.PeerListen)
+	host, _, err := net.SplitHostPort(addrs(cfg.PeerListen)[0])
 	_, port, err2 := net.SplitHostPort(l.Addr().String())
 	if err != nil || err2 != nil {
 		return l.Addr().String()

@@ -59,6 +59,7 @@ type Member struct {
 	Name        string      `json:"name"`                  // unique among living members, but for Replaces
 	PeerAddr    string      `json:"peer_addr"`             // host:port, members talk here
 	ClientAddr  string      `json:"client_addr,omitempty"` // host:port, clients talk here; https://host:port, if in TLS; "" when there is none
+	ClientMore  string      `json:"client_more,omitempty"` // further ones, as ClientAddr, separated by commas: members are compared with ==
 	Zone        string      `json:"zone,omitempty"`
 	Role        Role        `json:"role"`
 
@@ -93,11 +94,23 @@ func (m Member) Awaits() bool { return m.Role == Learner && m.Wanted != Voter }
 // Renewed is m with what a member tells of itself taken from told: its name,
 // addresses and zone. The rest is the cluster's to say.
 func (m Member) Renewed(told Member) Member {
-	m.Name, m.PeerAddr, m.ClientAddr, m.Zone = told.Name, told.PeerAddr, told.ClientAddr, told.Zone
+	m.Name, m.PeerAddr, m.ClientAddr, m.ClientMore, m.Zone = told.Name, told.PeerAddr, told.ClientAddr, told.ClientMore, told.Zone
 	if sameAddr(m.MovesTo, m.PeerAddr) {
 		m.MovesTo = ""
 	}
 	return m
+}
+
+// ClientAddrs are all addresses for clients, the one that members use first.
+func (m Member) ClientAddrs() []string {
+	if m.ClientAddr == "" {
+		return nil
+	}
+	all := []string{m.ClientAddr}
+	if m.ClientMore != "" {
+		all = append(all, strings.Split(m.ClientMore, ",")...)
+	}
+	return all
 }
 
 // URL is an address as a URL: http, unless it says otherwise.

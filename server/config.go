@@ -22,7 +22,8 @@ type Config struct {
 	Listen string
 	// Advertise is Listen as clients reach it. Default: what is listened on,
 	// the first of several, with the port that was chosen when Listen has port 0.
-	// With TLS it is told to others with https:// before it.
+	// With TLS it is told to others with https:// before it. Several are separated by
+	// commas; members use the first.
 	Advertise string
 	// TLS is what the client port speaks. Default: plain text.
 	TLS TLS

@@ -47,27 +47,28 @@ func (c Config) entrancesIn(what, list string) ([]entrance, error) {
 	return out, nil
 }
 
-// advertised is what clients are told: the address as it was given, or the first
-// that is listened on, with https:// where that is TLS.
+// advertised is what clients are told, separated by commas: the addresses as they
+// were given, or the first that is listened on, with https:// where that is TLS.
 func (c Config) advertised(ls []net.Listener) string {
 	es, err := c.entrances()
 	if err != nil {
 		return c.Advertise // validate has seen to it
 	}
-	if a := c.Advertise; a != "" {
+	given := c.Advertise
+	if given == "" {
+		given = ls[0].Addr().String()
+	}
+	var told []string
+	for _, a := range strings.Split(given, ",") {
+		a = strings.TrimSpace(a)
 		if rest, ok := strings.CutPrefix(a, "http://"); ok {
-			return rest
+			a = rest
+		} else if es[0].secure && !strings.Contains(a, "://") {
+			a = "https://" + a
 		}
-		if es[0].secure && !strings.Contains(a, "://") {
-			return "https://" + a
-		}
-		return a
+		told = append(told, a)
 	}
-	a := ls[0].Addr().String()
-	if es[0].secure {
-		return "https://" + a
-	}
-	return a
+	return strings.Join(told, ",")
 }
 
 // ports are what is listened on.
@@ -159,7 +160,9 @@ func hosts(es []entrance, advertise string) []string {
 			out = append(out, h)
 		}
 	}
-	add(strings.TrimPrefix(advertise, "https://"))
+	for _, a := range strings.Split(advertise, ",") {
+		add(strings.TrimPrefix(a, "https://"))
+	}
 	for _, e := range es {
 		add(e.addr)
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -120,7 +121,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	of.node = node
 	s := newServer(cfg, of)
-	s.advertise = advertise
+	s.advertise, _, _ = strings.Cut(advertise, ",")
 	s.serveMetrics(p.metrics)
 	s.serve(p.clients...)
 	early.leases.Store(s.leases)

@@ -98,28 +98,51 @@ func (c *etcdCommand) clientAddresses() error {
 			return err
 		}
 	}
-	if len(tell) > 1 {
-		c.note("clients are told the first of --advertise-client-urls only, %s", tell[0])
+	var told []string
+	for _, u := range tell {
+		told = append(told, u.Scheme+"://"+c.reachable("advertise-client-urls", u))
 	}
-	c.set("advertise", tell[0].Scheme+"://"+c.reachable("advertise-client-urls", tell[0]))
+	c.set("advertise", strings.Join(told, ","))
 	return nil
 }
 
-// own is what this member's peers are told.
+// own is what this member's peers are told. It is as --initial-cluster has it,
+// which is what the others have; of several addresses the first one there.
 func (c *etcdCommand) own() (*url.URL, error) {
-	listen, err := etcdURLs("listen-peer-urls", c.or("listen-peer-urls", etcdPeerURL))
+	var mine []*url.URL
+	if list := c.said["initial-cluster"]; list != "" {
+		_, mine, _ = c.initialCluster(list) // its faults are told by way
+	}
+	flag, list := "initial-advertise-peer-urls", c.said["initial-advertise-peer-urls"]
+	if list == "" && len(mine) > 0 {
+		return mine[0], nil
+	}
+	if list == "" {
+		flag, list = "listen-peer-urls", c.or("listen-peer-urls", etcdPeerURL)
+	}
+	us, err := etcdURLs(flag, list)
 	if err != nil {
 		return nil, err
 	}
-	us := listen
-	if a := c.said["initial-advertise-peer-urls"]; a != "" {
-		if us, err = etcdURLs("initial-advertise-peer-urls", a); err != nil {
-			return nil, err
+	for _, u := range us {
+		u.Host = c.reachable(flag, u)
+	}
+	for _, m := range mine {
+		if slices.ContainsFunc(us, func(u *url.URL) bool { return samePlace(u, m) }) {
+			return m, nil
 		}
 	}
-	u := *us[0]
-	u.Host = c.reachable("initial-advertise-peer-urls", &u)
-	return &u, nil
+	return us[0], nil
+}
+
+// samePlace compares without asking DNS: names have no case (RFC 4343), and the
+// loopback interface has several.
+func samePlace(a, b *url.URL) bool {
+	loopback := func(u *url.URL) bool {
+		ip := net.ParseIP(u.Hostname())
+		return strings.EqualFold(u.Hostname(), "localhost") || ip != nil && ip.IsLoopback()
+	}
+	return a.Port() == b.Port() && (strings.EqualFold(a.Hostname(), b.Hostname()) || loopback(a) && loopback(b))
 }
 
 func (c *etcdCommand) peerAddresses() error {
@@ -127,14 +150,21 @@ func (c *etcdCommand) peerAddresses() error {
 	if err != nil {
 		return err
 	}
-	if len(listen) > 1 {
-		return fmt.Errorf("--listen-peer-urls %s: members are listened for at one address; 0.0.0.0 is all of this machine's", c.said["listen-peer-urls"])
+	var addrs []string
+	for _, u := range listen {
+		if u.Scheme != listen[0].Scheme {
+			return fmt.Errorf("--listen-peer-urls %s: members speak TLS with each other or plain text, not both: say http everywhere, or https", c.said["listen-peer-urls"])
+		}
+		addrs = append(addrs, u.Host)
 	}
 	own, err := c.own()
 	if err != nil {
 		return err
 	}
-	c.set("peer-listen", listen[0].Host)
+	if strings.Contains(c.said["initial-advertise-peer-urls"], ",") {
+		c.note("members are told one of --initial-advertise-peer-urls, %s", own)
+	}
+	c.set("peer-listen", strings.Join(addrs, ","))
 	c.set("peer-advertise", own.Host)
 	return nil
 }
@@ -159,11 +189,11 @@ func (c *etcdCommand) way() error {
 		return fmt.Errorf("--initial-cluster-state %q: want new or existing", state)
 	}
 	list := c.or("initial-cluster", name+"="+own.String())
-	seeds, mine, err := initialCluster(list, name)
+	seeds, mine, err := c.initialCluster(list)
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(mine, own.Host) {
+	if !slices.ContainsFunc(mine, func(u *url.URL) bool { return u.Host == own.Host }) {
 		return fmt.Errorf("--initial-cluster must have %s=%s in it, which is this member's --name and --initial-advertise-peer-urls", name, own)
 	}
 	seeds[name] = own.Host
@@ -188,8 +218,8 @@ func (c *etcdCommand) way() error {
 var errNobodyToJoin = errors.New("--initial-cluster-state is existing, and --initial-cluster names nobody but this member: there is nobody to join. " +
 	"Name a member of that cluster there, too; or, to found a cluster of one, leave --initial-cluster-state out")
 
-// initialCluster is one address of each member by name, and all those of own.
-func initialCluster(list, own string) (seeds map[string]string, mine []string, err error) {
+// initialCluster is one address of each member by name, and all those of this one.
+func (c *etcdCommand) initialCluster(list string) (seeds map[string]string, mine []*url.URL, err error) {
 	seeds = map[string]string{}
 	for _, part := range strings.Split(list, ",") {
 		name, addr, ok := strings.Cut(strings.TrimSpace(part), "=")
@@ -200,11 +230,12 @@ func initialCluster(list, own string) (seeds map[string]string, mine []string, e
 		if err != nil {
 			return nil, nil, err
 		}
+		if name == c.or("name", "default") {
+			us[0].Host = c.reachable("initial-cluster", us[0])
+			mine = append(mine, us[0])
+		}
 		if _, ok := seeds[name]; !ok {
 			seeds[name] = us[0].Host
-		}
-		if name == own {
-			mine = append(mine, us[0].Host)
 		}
 	}
 	return seeds, mine, nil

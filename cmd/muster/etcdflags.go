@@ -129,8 +129,11 @@ func (c *etcdCommand) translate() error {
 
 func (c *etcdCommand) set(flag, value string) { c.out = append(c.out, setting{flag, value}) }
 
+// note says it once.
 func (c *etcdCommand) note(format string, args ...any) {
-	c.notes = append(c.notes, fmt.Sprintf(format, args...))
+	if n := fmt.Sprintf(format, args...); !slices.Contains(c.notes, n) {
+		c.notes = append(c.notes, n)
+	}
 }
 
 // or is what was said, or etcd's default.

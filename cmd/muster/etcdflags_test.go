@@ -69,6 +69,37 @@ func TestInitialClusterIsTheSeeds(t *testing.T) {
 	}
 }
 
+// Of a member's several addresses for peers all are listened on, and one is told
+// to the others: the one that they have, in the form that they have it in.
+func TestSeveralPeerURLs(t *testing.T) {
+	for name, tt := range map[string]struct {
+		args        []string
+		listen, own string // own without an asterisk; with one: of some address of this machine
+		seeds, note string
+	}{
+		"two are listened on":        {[]string{"--listen-peer-urls=http://10.0.0.1:1,http://127.0.0.1:2"}, "10.0.0.1:1,127.0.0.1:2", "10.0.0.1:1", "", ""},
+		"two are advertised":         {[]string{"--initial-advertise-peer-urls=http://h1:1,http://h2:1"}, "localhost:2380", "h1:1", "", "told one of"},
+		"the second is listed":       {[]string{"--initial-advertise-peer-urls=http://h1:1,http://h2:1", "--initial-cluster=b=http://h3:1,default=http://h2:1,default=http://h1:1"}, "localhost:2380", "h2:1", "h3:1,h2:1", "told one of"},
+		"the list alone says it":     {[]string{"--listen-peer-urls=http://0.0.0.0:2380", "--initial-cluster=default=http://localhost:2380"}, "0.0.0.0:2380", "localhost:2380", "", ""},
+		"the loopback interface's":   {[]string{"--initial-cluster=default=http://127.0.0.1:2380", "--initial-advertise-peer-urls=http://LOCALHOST:2380"}, "localhost:2380", "127.0.0.1:2380", "", ""},
+		"every address of a machine": {[]string{"--initial-cluster=default=http://0.0.0.0:2380", "--initial-advertise-peer-urls=http://0.0.0.0:2380"}, "localhost:2380", "*:2380", "", "is no address"},
+	} {
+		c, f, err := asServe(t, nil, tt.args...)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		n := f.cfg.Node
+		own := n.PeerAdvertise == tt.own
+		if port, any := strings.CutPrefix(tt.own, "*"); any {
+			own = strings.HasSuffix(n.PeerAdvertise, port) && !strings.HasPrefix(n.PeerAdvertise, "0.0.0.0")
+		}
+		if notes := strings.Join(c.notes, "\n"); n.PeerListen != tt.listen || !own || strings.Join(n.Seeds, ",") != tt.seeds || n.Single != (tt.seeds == "") || !strings.Contains(notes, tt.note) || tt.note == "" && notes != "" {
+			t.Errorf("%s: %q, %q, %q, %q", name, n.PeerListen, n.PeerAdvertise, n.Seeds, notes)
+		}
+	}
+}
+
 func TestEtcdsFlagsBecomeOurs(t *testing.T) {
 	c, f, err := asServe(t, []string{"ETCD_NAME=n", "ETCD_HEARTBEAT_INTERVAL=50", "ETCD_PORT=tcp://1.2.3.4", "ETCD_ELECTION_TIMEOUT=9"},
 		"--listen-client-urls=https://10.0.0.1:2379,http://127.0.0.1:2379", "--listen-client-http-urls=http://127.0.0.1:2381", "--advertise-client-urls=https://a.example:2379,https://b.example:2379",
@@ -80,7 +111,7 @@ func TestEtcdsFlagsBecomeOurs(t *testing.T) {
 		t.Fatal(err)
 	}
 	if f.cfg.Node.Name != "n" || f.cfg.Node.DataDir != "n.etcd" || f.cfg.Node.Cluster != "t" || f.cfg.Node.HeartbeatInterval != 50*time.Millisecond || f.cfg.Node.ElectionTimeout != 700*time.Millisecond ||
-		f.cfg.Listen != "https://10.0.0.1:2379,http://127.0.0.1:2379,http://127.0.0.1:2381" || f.cfg.Advertise != "https://a.example:2379" ||
+		f.cfg.Listen != "https://10.0.0.1:2379,http://127.0.0.1:2379,http://127.0.0.1:2381" || f.cfg.Advertise != "https://a.example:2379,https://b.example:2379" ||
 		f.logLevel != "error" || f.logFormat != "json" {
 		t.Errorf("%+v", f)
 	}
@@ -91,7 +122,7 @@ func TestEtcdsFlagsBecomeOurs(t *testing.T) {
 	if got := strings.Join(c.idle, " "); got != "--snapshot-count --pre-vote --peer-client-cert-auth --warning-apply-duration" {
 		t.Errorf("said to mean nothing: %s", got)
 	}
-	if notes := strings.Join(c.notes, "\n"); len(c.notes) != 2 || !strings.Contains(notes, "ETCD_PORT") || !strings.Contains(notes, "first of --advertise-client-urls") {
+	if notes := strings.Join(c.notes, "\n"); len(c.notes) != 1 || !strings.Contains(notes, "ETCD_PORT") {
 		t.Errorf("%q", notes)
 	}
 }
@@ -112,7 +143,7 @@ func TestEtcdsFlagsThatCantBeHad(t *testing.T) {
 		{"or --peer-auto-tls", []string{"--listen-peer-urls=https://127.0.0.1:1"}},
 		{"--peer-trusted-ca-file", []string{"--listen-peer-urls=https://127.0.0.1:1", "--peer-cert-file=c", "--peer-key-file=k"}},
 		{"--trusted-ca-file", []string{"--cert-file=c", "--key-file=k", "--client-cert-auth"}},
-		{"at one address", []string{"--listen-peer-urls=http://127.0.0.1:1,http://127.0.0.1:2"}},
+		{"not both", []string{"--listen-peer-urls=http://127.0.0.1:1,https://127.0.0.1:2"}},
 		{"unix sockets", []string{"--listen-client-urls=unix://localhost:1"}},
 		{"want http://HOST:PORT", []string{"--listen-client-urls=localhost:2379"}},
 		{"must have b=http://localhost:2380 in it", []string{"--name=b", "--initial-cluster=a=http://localhost:2380"}},

@@ -77,7 +77,7 @@ func printMembers(w io.Writer, list []memberRow) {
 		if m.Leader {
 			role = "leader"
 		}
-		rows = append(rows, []string{m.ID.String(), dash(m.Name), role, dash(m.ClientAddr), m.PeerAddr, dash(m.Zone), note(m)})
+		rows = append(rows, []string{m.ID.String(), dash(m.Name), role, dash(strings.Join(m.ClientAddrs(), ",")), m.PeerAddr, dash(m.Zone), note(m)})
 	}
 	table(w, []string{"ID", "NAME", "ROLE", "CLIENTS", "PEERS", "ZONE", ""}, rows)
 }

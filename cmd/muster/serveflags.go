@@ -92,8 +92,8 @@ func (f *serveFlags) registerForming(set *pflag.FlagSet) {
 
 func (f *serveFlags) registerPeers(set *pflag.FlagSet) {
 	n := &f.cfg.Node
-	set.StringVar(&n.PeerListen, "peer-listen", "127.0.0.1:2380", "address to listen on for other members")
-	set.StringVar(&n.PeerAdvertise, "peer-advertise", "", "--peer-listen as other members reach it (default: what is listened on)")
+	set.StringVar(&n.PeerListen, "peer-listen", "127.0.0.1:2380", "address to listen on for other members; several are separated by commas")
+	set.StringVar(&n.PeerAdvertise, "peer-advertise", "", "--peer-listen as other members reach it: one address (default: what is listened on, the first of several)")
 	registerPeerTLS(set, &n.PeerTLS)
 }
 

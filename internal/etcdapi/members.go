@@ -134,7 +134,7 @@ func (s *Server) members(st *cluster.Status) []*pb.Member {
 			ID:         uint64(m.KnownAs()),
 			Name:       m.Name,
 			PeerURLs:   urls(s.cfg.PeerScheme, cmp.Or(m.MovesTo, m.PeerAddr)),
-			ClientURLs: urls("http", m.ClientAddr),
+			ClientURLs: urls("http", m.ClientAddrs()...),
 			IsLearner:  m.Awaits(),
 		})
 	}

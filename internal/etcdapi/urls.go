@@ -32,14 +32,14 @@ func peerURLs(given []string) ([]string, error) {
 	return slices.Compact(out), nil
 }
 
-// urls is an address as etcd shows it. Members here have one address of each
-// kind. A client address that is served by TLS says so itself.
-func urls(scheme, addr string) []string {
-	switch {
-	case addr == "":
-		return nil
-	case strings.Contains(addr, "://"):
-		return []string{addr}
+// urls are addresses as etcd shows them. Members here have one address for peers.
+// One for clients that is served by TLS says so itself.
+func urls(scheme string, addrs ...string) (out []string) {
+	for _, a := range addrs {
+		if !strings.Contains(a, "://") {
+			a = scheme + "://" + a
+		}
+		out = append(out, a)
 	}
-	return []string{scheme + "://" + addr}
+	return out
 }

@@ -32,6 +32,7 @@ type Config struct {
 
 	Network   transport.Network
 	Listener  net.Listener         // owned
+	More      []net.Listener       // further ones; owned
 	Discovery []discovery.Provider // each runs in a goroutine of its own, until the host ends
 	Logger    *slog.Logger
 	OnEvent   func(event.Event) // nil: nobody listens
@@ -84,7 +85,7 @@ func Start(cfg Config) (*Host, error) {
 		h.streams.limit = rate.NewLimiter(rate.Limit(cfg.SnapshotRate), int(min(cfg.SnapshotRate, 1<<20)))
 	}
 	h.ctx, h.cancel = context.WithCancelCause(context.Background())
-	h.tr = transport.New(transport.Config{Network: cfg.Network, Listener: cfg.Listener, Handler: (*handler)(h), Turned: h.turned, Logger: h.log})
+	h.tr = transport.New(transport.Config{Network: cfg.Network, Listener: cfg.Listener, More: cfg.More, Handler: (*handler)(h), Turned: h.turned, Logger: h.log})
 	m, err := member.New(h.cfg.Config, (*body)(h))
 	if err != nil {
 		h.cancel(err)

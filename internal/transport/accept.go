@@ -14,10 +14,10 @@ import (
 )
 
 // accept takes connections until the listener is closed.
-func (t *Transport) accept() {
+func (t *Transport) accept(l net.Listener) {
 	wait := 5 * time.Millisecond
 	for {
-		raw, err := t.cfg.Listener.Accept()
+		raw, err := l.Accept()
 		if err != nil {
 			if t.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return

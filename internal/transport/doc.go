@@ -1,7 +1,7 @@
 // Package transport moves raft messages, questions and snapshot streams
 // between nodes. It may lose messages and never interprets them.
 //
-// A node listens on one peer port. Every connection opens with a [wire.Hello]
+// A node listens on its peer port, or on several. Every connection opens with a [wire.Hello]
 // from each side, which the [Handler] judges before anything else is read; the
 // purpose in the dialler's Hello then says what the connection carries:
 //

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"net"
 	"slices"
 	"sync/atomic"
@@ -83,5 +84,42 @@ func BenchmarkMessages(b *testing.B) {
 				got += <-arrived
 			}
 		})
+	}
+}
+
+// A node that listens at several addresses is there at each, and at none when it
+// is closed.
+func TestSeveralListeners(t *testing.T) {
+	var ls []net.Listener
+	for range 3 {
+		l, err := TCP{}.Listen("127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ls = append(ls, l)
+	}
+	n := &node{id: 2, control: func(context.Context, wire.Hello, wire.Request) wire.Response {
+		return wire.Response{Probe: &wire.ProbeReply{}}
+	}}
+	tb := New(Config{Network: TCP{}, Listener: ls[0], More: ls[1:], Handler: n})
+	tb.Start()
+	ta := New(Config{Network: TCP{}, Handler: &node{id: 1}})
+	defer ta.Close()
+	ask := func(l net.Listener) error {
+		_, _, err := ta.Call(t.Context(), l.Addr().String(), 2, wire.Request{Probe: &wire.Probe{}})
+		return err
+	}
+	for _, l := range ls {
+		if err := ask(l); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := tb.Close(); err != nil {
+		t.Error(err)
+	}
+	for _, l := range ls {
+		if err := ask(l); err == nil {
+			t.Errorf("it still answers at %s", l.Addr())
+		}
 	}
 }

@@ -65,7 +65,8 @@ type Handler interface {
 // Config says how a [Transport] runs. Zero values mean the stated defaults.
 type Config struct {
 	Network  Network
-	Listener net.Listener // already listening; owned and closed by the transport; nil: takes no connections
+	Listener net.Listener   // already listening; owned and closed by the transport; nil: takes no connections
+	More     []net.Listener // further ones, as Listener; without it none
 	Handler  Handler
 	Logger   *slog.Logger // nil: says nothing
 
@@ -148,7 +149,9 @@ func (t *Transport) Start() {
 	t.started = true
 	t.goLocked(func() { t.notices.run(t.ctx) })
 	if t.cfg.Listener != nil {
-		t.goLocked(t.accept)
+		for _, l := range append([]net.Listener{t.cfg.Listener}, t.cfg.More...) {
+			t.goLocked(func() { t.accept(l) })
+		}
 	}
 	for _, p := range t.peers {
 		t.goLocked(p.run)
@@ -268,6 +271,9 @@ func (t *Transport) Close() error {
 		t.cancel()
 		if t.cfg.Listener != nil {
 			err = t.cfg.Listener.Close()
+			for _, l := range t.cfg.More {
+				_ = l.Close() // as the first
+			}
 		}
 		for _, c := range conns {
 			c.Close()

@@ -77,6 +77,6 @@ func (g Genesis) Has(inc cluster.Incarnation) bool {
 func (i Identity) Member(role cluster.Role) cluster.Member {
 	return cluster.Member{
 		ID: i.NodeID, Incarnation: i.Incarnation, Name: i.Name,
-		PeerAddr: i.PeerAddr, ClientAddr: i.ClientAddr, Zone: i.Zone, Role: role,
+		PeerAddr: i.PeerAddr, ClientAddr: i.ClientAddr, ClientMore: i.ClientMore, Zone: i.Zone, Role: role,
 	}
 }

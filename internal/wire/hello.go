@@ -42,6 +42,7 @@ type Identity struct {
 	Name        string              `json:"name"`
 	PeerAddr    string              `json:"peer_addr"`
 	ClientAddr  string              `json:"client_addr,omitempty"`
+	ClientMore  string              `json:"client_more,omitempty"`
 	Zone        string              `json:"zone,omitempty"`
 }
 
