@@ -198,7 +198,7 @@ func TestNobodyWatches(t *testing.T) {
 		_, err := g.Add(1, WatchSpec{Key: []byte("a")})
 		must(t, err)
 		d.put("a", "x")
-		if len(d.hub.in.pages) != 1 {
+		if len(d.hub.in.pages)+len(d.hub.tail.pages) != 1 {
 			t.Error("a watched change is not kept")
 		}
 		g.Close()
@@ -206,5 +206,39 @@ func TestNobodyWatches(t *testing.T) {
 		if d.hub.in.pages != nil || d.hub.tail.pages != nil || len(d.hub.groups) > 0 {
 			t.Error("something is kept for nobody")
 		}
+	}
+}
+
+// TestApplyTellsFewWatches: a group is woken by the time that Apply returns, unless
+// watches are many, or somebody else is at it: then the hub's goroutine has to.
+func TestApplyTellsFewWatches(t *testing.T) {
+	d := newDriver(t)
+	g := d.NewWatches()
+	defer g.Close()
+	_, err := g.Add(1, WatchSpec{Key: []byte("a")})
+	must(t, err)
+	d.hub.limits.few = 1
+	d.put("a", "1")
+	if len(g.wake) != 1 || len(d.hub.kick) != 0 {
+		t.Errorf("one watch: woken %d times by Apply, left to the goroutine %d times", len(g.wake), len(d.hub.kick))
+	}
+	if got := pollAll(t, g); got != " a=1@2" {
+		t.Errorf("told of%s", got)
+	}
+	<-g.wake
+	d.hub.mu.Lock()
+	d.put("a", "2")
+	d.hub.mu.Unlock()
+	if len(g.wake) != 0 || len(d.hub.kick) != 1 {
+		t.Errorf("while somebody is at it: woken %d times by Apply, left to the goroutine %d times", len(g.wake), len(d.hub.kick))
+	}
+	<-d.hub.kick
+	d.hub.limits.few = 0
+	d.put("a", "3")
+	if len(g.wake) != 0 || len(d.hub.kick) != 1 {
+		t.Errorf("many watches: woken %d times by Apply, left to the goroutine %d times", len(g.wake), len(d.hub.kick))
+	}
+	if got := pollAll(t, g); got != " a=2@3 a=3@4" {
+		t.Errorf("told of%s", got)
 	}
 }

@@ -9,9 +9,10 @@ import (
 // hub leads what is committed to the watches that it is for.
 //
 // Apply only lays a page into the inbox, under a lock of its own that nobody
-// holds for long. Whoever comes next, a group that is polled or the hub's own
-// goroutine, carries it from there to the tail, notes its revisions with the
-// watches that want them, and wakes the groups of those.
+// holds for long. Whoever comes next, a group that is polled, the hub's own
+// goroutine, or Apply itself if that is little work and it need not wait, carries
+// it from there to the tail, notes its revisions with the watches that want
+// them, and wakes the groups of those.
 //
 // Exactness rests on one number, watcher.next: an event is given to a watch if
 // its revision is not below, and next moves past it then. Where the event came
@@ -58,12 +59,27 @@ func (h *hub) committed(changes []change, current int64) {
 		in.lose()
 	}
 	in.mu.Unlock()
-	if p != nil || lost {
+	if (p != nil || lost) && !h.tryDispatch() {
 		select {
 		case h.kick <- struct{}{}:
 		default:
 		}
 	}
+}
+
+// tryDispatch dispatches in Apply, if nobody else is at it and watches are few:
+// their events are then on their way before the answers to the writes are, and
+// no goroutine had to be woken in between.
+func (h *hub) tryDispatch() bool {
+	if !h.mu.TryLock() {
+		return false
+	}
+	defer h.unlock()
+	if len(h.index.all) > h.limits.few {
+		return false
+	}
+	h.dispatch()
+	return true
 }
 
 // reset begins anew with a database that is at revision current. Every watch

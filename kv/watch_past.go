@@ -14,6 +14,7 @@ import (
 // watchLimits bound memory and work. Tests make them small.
 type watchLimits struct {
 	tail      int // bytes of the newest changes that are kept, twice: in the inbox, and in the tail
+	few       int // watches whose revisions Apply itself notes
 	due       int // revisions with events that a watch may lag before it searches for them instead
 	revisions int // in a batch
 	bytes     int // of a batch; the revision that reaches it is the last
@@ -21,7 +22,7 @@ type watchLimits struct {
 }
 
 func defaultWatchLimits() watchLimits {
-	return watchLimits{tail: 16 << 20, due: 64, revisions: 1000, bytes: 1 << 20, events: 20_000}
+	return watchLimits{tail: 16 << 20, few: 2000, due: 64, revisions: 1000, bytes: 1 << 20, events: 20_000}
 }
 
 // piece is what one piece of work found.
