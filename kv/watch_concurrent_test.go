@@ -16,7 +16,7 @@ import (
 // store is written to, flushed, and given images.
 func TestWatchersBesideWrites(t *testing.T) {
 	d := newDriver(t)
-	d.hub.limits.tail, d.hub.limits.due = 4<<10, 4
+	d.hub.limits.inbox, d.hub.limits.tail, d.hub.limits.due = 4<<10, 2<<10, 4
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	const last = 900

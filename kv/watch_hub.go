@@ -43,7 +43,7 @@ func (h *hub) init() {
 func (h *hub) committed(changes []change, current int64) {
 	in, p, lost := &h.in, (*page)(nil), false
 	if in.on.Load() {
-		if lost = pageBytes(changes) > h.limits.tail; !lost {
+		if lost = pageBytes(changes) > h.limits.inbox; !lost {
 			p = newPage(changes)
 		}
 	}
@@ -53,7 +53,7 @@ func (h *hub) committed(changes []change, current int64) {
 	}
 	in.last = current
 	if p != nil {
-		in.put(p, h.limits.tail)
+		in.put(p, h.limits.inbox)
 	}
 	if lost {
 		in.lose()

@@ -13,7 +13,8 @@ import (
 
 // watchLimits bound memory and work. Tests make them small.
 type watchLimits struct {
-	tail      int // bytes of the newest changes that are kept, twice: in the inbox, and in the tail
+	inbox     int // bytes of changes that wait to be noted; if there are more, every watch searches for itself
+	tail      int // bytes of the newest changes that are kept after that, beside the page of the newest
 	few       int // watches whose revisions Apply itself notes
 	due       int // revisions with events that a watch may lag before it searches for them instead
 	revisions int // in a batch
@@ -22,7 +23,7 @@ type watchLimits struct {
 }
 
 func defaultWatchLimits() watchLimits {
-	return watchLimits{tail: 16 << 20, few: 2000, due: 64, revisions: 1000, bytes: 1 << 20, events: 20_000}
+	return watchLimits{inbox: 16 << 20, tail: 8 << 20, few: 2000, due: 64, revisions: 1000, bytes: 1 << 20, events: 20_000}
 }
 
 // piece is what one piece of work found.

@@ -29,7 +29,7 @@ type watchWorld struct {
 
 func (w *watchWorld) limits() watchLimits {
 	return watchLimits{
-		tail: pick(w.rnd, 0, 600, 2000, 16<<20), few: pick(w.rnd, 0, 2000), due: pick(w.rnd, 1, 3, 64),
+		inbox: pick(w.rnd, 0, 600, 2000, 16<<20), tail: pick(w.rnd, 0, 600, 2000, 16<<20), few: pick(w.rnd, 0, 2000), due: pick(w.rnd, 1, 3, 64),
 		revisions: pick(w.rnd, 1, 3, 1000), bytes: pick(w.rnd, 1, 300, 1<<20), events: pick(w.rnd, 1, 7, 20_000),
 	}
 }

@@ -26,8 +26,9 @@ type pageEvent struct {
 	withPrev   atomic.Pointer[mvccpb.Event]
 }
 
-// pageEventBytes is about what an event takes beside key and value.
-const pageEventBytes = 112
+// pageEventBytes is about what an event takes beside key and value, with the
+// messages that are made of it once it is told.
+const pageEventBytes = 300
 
 // newPage copies changes, whose bytes are somebody else's; nil of none.
 func newPage(changes []change) *page {
@@ -98,10 +99,10 @@ func (t *tail) reset(last int64) {
 	t.pages, t.bytes, t.gone, t.last = nil, 0, last, last
 }
 
-// add appends a page and drops the oldest beyond limit bytes.
+// add appends a page and drops the oldest beyond limit bytes. The new one stays.
 func (t *tail) add(p *page, limit int) {
 	t.pages, t.bytes, t.last = append(t.pages, p), t.bytes+p.bytes, p.last()
-	for len(t.pages) > 0 && t.bytes > limit {
+	for len(t.pages) > 1 && t.bytes > limit {
 		old := t.pages[0]
 		t.pages[0] = nil
 		t.pages, t.bytes, t.gone = t.pages[1:], t.bytes-old.bytes, old.last()
