@@ -3,6 +3,8 @@ package differential
 import (
 	"testing"
 
+	"google.golang.org/grpc"
+
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
 	"github.com/musterhq/muster/test/etcd/internal/system"
@@ -16,7 +18,7 @@ func TestDeletedAndPut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newSession(conn)
+	s, err := newSession([]*grpc.ClientConn{conn})
 	if err != nil {
 		t.Fatal(err)
 	}

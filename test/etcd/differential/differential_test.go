@@ -22,6 +22,9 @@ func TestAuth(t *testing.T)  { run(t, authProgram) }
 
 func TestLock(t *testing.T) { run(t, lockProgram) }
 
+// TestContest has clients wait for each other.
+func TestContest(t *testing.T) { runSome(t, (*seeds+2)/3, contestProgram) }
+
 // TestGateway sends JSON.
 func TestGateway(t *testing.T) { run(t, gatewayProgram) }
 
@@ -31,6 +34,12 @@ func TestGuarded(t *testing.T) { runSome(t, (*seeds+3)/4, guardedProgram) }
 // TestCluster also asks the Maintenance service.
 func TestCluster(t *testing.T) { run(t, clusterProgram) }
 
+// TestRestart stops and kills, and compares all that is there afterwards.
+func TestRestart(t *testing.T) { runSome(t, (*seeds+9)/10, restartProgram) }
+
+// TestThree asks one of three members each time.
+func TestThree(t *testing.T) { runOn(t, 3, (*seeds+4)/5, threeProgram) }
+
 // TestLarge plays fewer, for each moves some 50 MB.
 func TestLarge(t *testing.T) { runSome(t, (*seeds+9)/10, sizeProgram) }
 
@@ -38,12 +47,16 @@ func TestLarge(t *testing.T) { runSome(t, (*seeds+9)/10, sizeProgram) }
 // played still, on fresh systems, up to a few.
 func run(t *testing.T, make func(*gen) program) { runSome(t, *seeds, make) }
 
-func runSome(t *testing.T, seeds int, make func(*gen) program) {
+func runSome(t *testing.T, seeds int, make func(*gen) program) { runOn(t, 1, seeds, make) }
+
+// runOn plays them on systems of that many members.
+func runOn(t *testing.T, size, seeds int, make func(*gen) program) {
 	kind := kindOf(t)
-	p := newPair(t, kind)
+	p := newPair(t, kind, size)
 	steps := 0
 	for seed := *first; seed < *first+uint64(seeds); seed++ {
-		prog := make(newGen(seed))
+		g := newGen(seed)
+		prog := g.odd(make(g))
 		steps += len(prog.steps)
 		d, err := p.play(prog)
 		if err != nil {

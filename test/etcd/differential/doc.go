@@ -4,8 +4,9 @@
 // revisions and events.
 //
 // A program is a list of steps that a generator makes of a seed; each area of
-// the API has a generator that favours the corners. Both systems play the
-// program from the same state. Where their answers differ, the program is
+// the API has a generator that favours the corners, and generate_odd.go makes
+// requests odder than those do. Both systems play the program from the same
+// state. Where their answers differ, the program is
 // shrunk to a smallest one that still shows it, which is what the failing test
 // prints. What may differ, and why, is the list in differences.go and nothing
 // else.

@@ -1,11 +1,13 @@
 package differential
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -44,6 +46,13 @@ func (s *session) post(step Step) Answer {
 	}
 	if token := s.token(step.As); token != "" {
 		req.Header.Set("Authorization", token)
+	}
+	for i := 0; i < len(step.Meta); i += 2 {
+		name := step.Meta[i]
+		if name != "authorization" {
+			name = "Grpc-Metadata-" + name
+		}
+		req.Header.Set(name, step.Meta[i+1])
 	}
 	client := http.Client{Timeout: callTimeout}
 	resp, err := client.Do(req)
@@ -143,7 +152,15 @@ func (s *session) normalValue(name string, v any) any {
 		}
 		return out
 	case string:
-		if name == "ID" && v == strconv.FormatUint(s.self, 10) {
+		if key, err := base64.StdEncoding.DecodeString(v); name == "key" && err == nil {
+			return base64.StdEncoding.EncodeToString(s.keyOf(key))
+		}
+		if n, err := strconv.ParseInt(v, 10, 64); err == nil && n >= drawn {
+			if i := slices.Index(s.leases, n); i >= 0 {
+				return strconv.Itoa(chosenLease - i)
+			}
+		}
+		if name == "ID" && v == strconv.FormatUint(s.selves[0], 10) {
 			return "self"
 		}
 		if n, err := strconv.ParseInt(v, 10, 64); err == nil {

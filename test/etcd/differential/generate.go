@@ -11,6 +11,7 @@ type gen struct {
 	writes int64 // about how many revisions the program has made so far
 	many   bool  // there are many keys
 	lease  bool  // puts name leases
+	slow   bool  // the program takes so long that the shortest leases end in it
 
 	learner bool   // there is one
 	added   uint64 // how many members were added so far

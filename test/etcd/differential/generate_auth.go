@@ -29,14 +29,22 @@ func authProgram(g *gen) program {
 // enableAuth leaves root with a token.
 func enableAuth() []Step {
 	root := &pb.AuthUserAddRequest{Name: "root", Password: passwords[0], Options: &authpb.UserAddOptions{}}
-	return []Step{
-		{Method: "Auth/UserAdd", Req: root},
-		{Method: "Auth/UserChangePassword", Req: &pb.AuthUserChangePasswordRequest{Name: "root", Password: passwords[0]}},
-		{Method: "Auth/RoleAdd", Req: &pb.AuthRoleAddRequest{Name: "root"}},
-		{Method: "Auth/UserGrantRole", Req: &pb.AuthUserGrantRoleRequest{User: "root", Role: "root"}},
-		{Method: "Auth/AuthEnable", Req: &pb.AuthEnableRequest{}},
-		{Method: "Auth/Authenticate", Req: &pb.AuthenticateRequest{Name: "root", Password: passwords[0]}},
+	return kept(
+		Step{Method: "Auth/UserAdd", Req: root},
+		Step{Method: "Auth/UserChangePassword", Req: &pb.AuthUserChangePasswordRequest{Name: "root", Password: passwords[0]}},
+		Step{Method: "Auth/RoleAdd", Req: &pb.AuthRoleAddRequest{Name: "root"}},
+		Step{Method: "Auth/UserGrantRole", Req: &pb.AuthUserGrantRoleRequest{User: "root", Role: "root"}},
+		Step{Method: "Auth/AuthEnable", Req: &pb.AuthEnableRequest{}},
+		Step{Method: "Auth/Authenticate", Req: &pb.AuthenticateRequest{Name: "root", Password: passwords[0]}},
+	)
+}
+
+// kept marks steps that a program can't do without.
+func kept(steps ...Step) []Step {
+	for i := range steps {
+		steps[i].kept = true
 	}
+	return steps
 }
 
 // as is who sends a request: mostly a user, sometimes nobody, or one whose

@@ -33,14 +33,14 @@ func (g *gen) memberID() uint64 { return pick[uint64](g, 0, 12345, 1<<63) }
 func (g *gen) memberChange() Step {
 	if !g.learner {
 		g.learner, g.added = true, g.added+1
-		return Step{Method: "Cluster/MemberAdd", Req: &pb.MemberAddRequest{PeerURLs: []string{newURL}, IsLearner: true}}
+		return Step{Method: "Cluster/MemberAdd", Req: &pb.MemberAddRequest{PeerURLs: []string{newURL}, IsLearner: true}, kept: true}
 	}
 	urls := []string{fmt.Sprintf("http://127.0.0.1:%d", 1+g.IntN(3))}
 	id := addedID + g.added - 1
 	switch g.IntN(6) {
 	case 0:
 		g.learner = false
-		return Step{Method: "Cluster/MemberRemove", Req: &pb.MemberRemoveRequest{ID: id}}
+		return Step{Method: "Cluster/MemberRemove", Req: &pb.MemberRemoveRequest{ID: id}, kept: true}
 	case 1, 2:
 		return Step{Method: "Cluster/MemberUpdate", Req: &pb.MemberUpdateRequest{ID: id, PeerURLs: urls}}
 	case 3:

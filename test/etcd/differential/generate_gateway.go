@@ -1,9 +1,5 @@
 package differential
 
-import (
-	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
-)
-
 // gatewayProgram sends requests of all services as JSON, some of them damaged.
 func gatewayProgram(g *gen) program {
 	var steps []Step
@@ -44,27 +40,32 @@ func (g *gen) anyStep() Step {
 	}
 }
 
+// mayDamageJSON leaves out what might become a request that stops etcd, one that
+// is known to be answered otherwise, or one on which an ID is drawn.
+func mayDamageJSON(step Step) bool {
+	switch step.Method {
+	case "Maintenance/Alarm", "Maintenance/HashKV", "Lease/LeaseGrant", "Lock/Lock", "Election/Campaign", "Election/Proclaim", "Election/Resign":
+		return false
+	}
+	return true
+}
+
 // asJSON leaves alone what lasts, what has an answer that is cut as the server
 // likes, and what a later step refers to by what was answered.
 func (g *gen) asJSON(step Step) Step {
-	switch r := step.Req.(type) {
-	case *pb.LeaseGrantRequest:
-		if r.ID != 0 { // without one the server draws it
-			step.JSON = &jsonForm{verb: "POST", lower: g.one(2), defaults: g.one(4)}
-		}
-		return step
-	case *pb.AuthenticateRequest:
+	if onlyAsMessage(step.Req) {
 		return step
 	}
 	switch step.Method {
-	case "KV/RangeStream", "Lease/LeaseLeases", "Lease/LeaseTimeToLive":
+	case "Auth/Authenticate", "KV/RangeStream", "Lease/LeaseLeases", "Lease/LeaseTimeToLive":
 		return step
 	}
+	step.More = nil
 	step.JSON = &jsonForm{verb: "POST", lower: g.one(2), defaults: g.one(4)}
 	if g.one(50) {
 		step.JSON.verb = pick(g, "GET", "PUT", "DELETE", "HEAD", "OPTIONS")
 	}
-	if g.one(6) {
+	if mayDamageJSON(step) && g.one(6) {
 		step.JSON.damage = pick(g, "cut", "value 5", "value null", "value {}", "value []", "value true", "value 1.5", `value "%%"`, `value "1"`,
 			`value "YQ"`, `value "99999999999999999999"`, "value -1", "name nonsense", "name key", "whole", "whole null", "whole []", "whole {}{}", "whole x", "whole 5", "after }", "after {}")
 	}

@@ -25,6 +25,7 @@ func guardedProgram(g *gen) program {
 	for _, name := range watchers[:2] {
 		steps = append(steps, Step{Method: "Auth/Authenticate", Req: &pb.AuthenticateRequest{Name: name, Password: passwords[0]}})
 	}
+	steps = kept(steps...)
 	for range 20 + g.IntN(40) {
 		step := g.guardedStep()
 		if hurries(step) {

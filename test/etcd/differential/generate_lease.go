@@ -42,7 +42,11 @@ func (g *gen) leaseStep() Step {
 	case n < 52:
 		return Step{Method: "Lease/LeaseLeases", Req: &pb.LeaseLeasesRequest{}}
 	case n < 60:
-		return Step{Method: "Lease/LeaseKeepAlive", Req: &pb.LeaseKeepAliveRequest{ID: g.leaseID()}}
+		step := Step{Method: "Lease/LeaseKeepAlive", Req: &pb.LeaseKeepAliveRequest{ID: g.leaseID()}}
+		for g.one(3) {
+			step.More = append(step.More, &pb.LeaseKeepAliveRequest{ID: g.leaseID()})
+		}
+		return step
 	default:
 		return g.kvStep()
 	}
@@ -50,7 +54,9 @@ func (g *gen) leaseStep() Step {
 
 // ttl is in seconds.
 func (g *gen) ttl() int64 {
-	if g.one(10) {
+	if g.slow && g.one(10) {
+		return pick[int64](g, 9_000_000_000, 9_000_000_001, 1<<62)
+	} else if g.one(10) {
 		return pick[int64](g, 0, -1, 9_000_000_000, 9_000_000_001, 1<<62)
 	}
 	return pick[int64](g, 1000, 2000, 3000, 100_000)

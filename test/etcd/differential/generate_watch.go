@@ -6,7 +6,7 @@ import (
 
 // watchProgram watches what requests of the other services do.
 func watchProgram(g *gen) program {
-	g.lease = g.one(3)
+	g.lease, g.slow = g.one(3), true
 	prog := program{exact: g.one(2)}
 	for range 10 + g.IntN(50) {
 		var step Step

@@ -9,17 +9,18 @@ import (
 	"github.com/musterhq/muster/test/etcd/internal/system"
 )
 
-// pair is the two systems, each of one member: the reference and the one that
-// is held to it.
+// pair is the two systems: the reference and the one that is held to it. Both
+// have as many members.
 type pair struct {
-	t       testing.TB
-	against system.Kind
-	members [2]*system.Member
-	conns   [2]*grpc.ClientConn
+	t        testing.TB
+	against  system.Kind
+	size     int
+	clusters [2]*system.Cluster
+	conns    [2][]*grpc.ClientConn // to each member, in their order
 }
 
-func newPair(t testing.TB, against system.Kind) *pair {
-	p := &pair{t: t, against: against}
+func newPair(t testing.TB, against system.Kind, size int) *pair {
+	p := &pair{t: t, against: against, size: size}
 	p.renew()
 	return p
 }
@@ -29,17 +30,66 @@ func newPair(t testing.TB, against system.Kind) *pair {
 func (p *pair) renew() {
 	p.t.Helper()
 	for i, kind := range []system.Kind{system.Etcd, p.against} {
-		if p.conns[i] != nil {
-			_ = p.conns[i].Close()
-			p.members[i].Kill()
+		p.hangUp(i)
+		if p.clusters[i] != nil {
+			for _, m := range p.clusters[i].Members {
+				m.Kill()
+			}
 		}
-		p.members[i] = system.Start(p.t, kind, 1).Members[0]
-		conn, err := p.members[i].Dial()
-		if err != nil {
+		p.clusters[i] = system.Start(p.t, kind, p.size)
+		if err := p.dial(i); err != nil {
 			p.t.Fatal(err)
 		}
-		p.conns[i] = conn
 	}
+}
+
+func (p *pair) hangUp(i int) {
+	for _, c := range p.conns[i] {
+		_ = c.Close()
+	}
+	p.conns[i] = nil
+}
+
+func (p *pair) dial(i int) error {
+	for _, m := range p.clusters[i].Members {
+		c, err := m.Dial()
+		if err != nil {
+			return err
+		}
+		p.conns[i] = append(p.conns[i], c)
+	}
+	return nil
+}
+
+// restart ends all members of both, at once or as an operator does, and starts
+// them again. The sessions go on with new connections.
+func (p *pair) restart(sessions [2]*session, atOnce bool) error {
+	for i, c := range p.clusters {
+		sessions[i].close()
+		p.hangUp(i)
+		for _, m := range c.Members {
+			if atOnce {
+				m.Kill()
+			} else if err := m.Stop(); err != nil {
+				return err
+			}
+		}
+		for _, m := range c.Members {
+			if err := m.Start(); err != nil {
+				return err
+			}
+		}
+		for _, m := range c.Members {
+			if err := m.WaitReady(); err != nil {
+				return err
+			}
+		}
+		if err := p.dial(i); err != nil {
+			return err
+		}
+		sessions[i].restarted(p.conns[i])
+	}
+	return nil
 }
 
 // difference is the first step of a program whose answers differ.
@@ -60,19 +110,12 @@ type program struct {
 // play plays a program on both and returns the first difference; nil if there
 // is none. An error is a fault of a system or of the tests, and no difference.
 func (p *pair) play(prog program) (*difference, error) {
-	var sessions [2]*session
-	for i, conn := range p.conns {
-		if err := reset(conn); err != nil {
-			return nil, fmt.Errorf("reset %s: %w", p.members[i].Name, err)
-		}
-		s, err := newSession(conn)
-		if err != nil {
-			return nil, err
-		}
-		s.exact = prog.exact
-		defer s.close()
-		sessions[i] = s
+	sessions, err := p.begin(prog.exact)
+	if err != nil {
+		return nil, err
 	}
+	defer sessions[0].close()
+	defer sessions[1].close()
 	steps := make([]Step, 0, 2*len(prog.steps)+1)
 	var origin []int
 	for i, step := range prog.steps {
@@ -83,15 +126,50 @@ func (p *pair) play(prog program) (*difference, error) {
 	}
 	steps, origin = append(steps, Step{Method: syncMethod}), append(origin, len(prog.steps)-1)
 	for i, step := range steps {
-		want, got := playBoth(sessions, step)
-		if err := p.members[0].Alive(); err != nil {
-			return nil, fmt.Errorf("%s: %w", step, err)
+		if step.Method == restartMethod || step.Method == killMethod {
+			if err := p.restart(sessions, step.Method == killMethod); err != nil {
+				return nil, fmt.Errorf("%s: %w", step, err)
+			}
+			continue
 		}
-		if !equal(want, got) && !allowed(step, want, got) {
+		want, got := playBoth(sessions, step)
+		for _, m := range p.clusters[0].Members {
+			if err := m.Alive(); err != nil {
+				return nil, fmt.Errorf("%s: %w", step, err)
+			}
+		}
+		if equal(want, got) {
+			continue
+		}
+		switch d := allowed(step, want, got); {
+		case d == nil:
 			return &difference{origin[i], want, got}, nil
+		case d.Ends:
+			return nil, nil
 		}
 	}
 	return nil, nil
+}
+
+// begin brings both to the state in which programs begin. Systems that can't be
+// brought there are replaced, since a program may have locked everybody out.
+func (p *pair) begin(exact bool) (sessions [2]*session, err error) {
+	for i := range p.conns {
+		if err := reset(p.conns[i]); err != nil {
+			p.t.Logf("reset %s: %v: both are started afresh", p.clusters[i].Kind.Name, err)
+			p.renew()
+			break
+		}
+	}
+	for i := range p.conns {
+		s, err := newSession(p.conns[i])
+		if err != nil {
+			return sessions, err
+		}
+		s.exact = exact
+		sessions[i] = s
+	}
+	return sessions, nil
 }
 
 // playBoth returns the answers of both to one step.

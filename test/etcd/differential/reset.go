@@ -16,11 +16,12 @@ var passwords = []string{"root", "other"}
 
 // reset undoes what a program did: there are no keys afterwards, no history,
 // no leases, alarms, users or roles. The revision goes on.
-func reset(conn *grpc.ClientConn) error {
+func reset(conns []*grpc.ClientConn) error {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
+	conn := conns[0]
 	for _, do := range []func(context.Context, *grpc.ClientConn) error{
-		disableAuth, dropUsers, dropRoles, disarm, dropMembers, dropLeases, dropKeys,
+		disableAuth, dropUsers, dropRoles, disarm, dropMembers(len(conns)), dropLeases, dropKeys,
 	} {
 		if err := do(ctx, conn); err != nil && status.Code(err) != codes.Unimplemented {
 			return err
@@ -96,22 +97,28 @@ func disarm(ctx context.Context, conn *grpc.ClientConn) error {
 	return nil
 }
 
-// dropMembers removes all but the one that is asked.
-func dropMembers(ctx context.Context, conn *grpc.ClientConn) error {
-	cluster := pb.NewClusterClient(conn)
-	list, err := cluster.MemberList(ctx, &pb.MemberListRequest{Linearizable: true})
-	if err != nil {
-		return err
-	}
-	for _, m := range list.Members {
-		if m.ID == list.Header.MemberId {
-			continue
-		}
-		if _, err := cluster.MemberRemove(ctx, &pb.MemberRemoveRequest{ID: m.ID}); err != nil {
+// dropMembers removes those that never started; started is how many did.
+func dropMembers(started int) func(context.Context, *grpc.ClientConn) error {
+	return func(ctx context.Context, conn *grpc.ClientConn) error {
+		cluster := pb.NewClusterClient(conn)
+		list, err := cluster.MemberList(ctx, &pb.MemberListRequest{Linearizable: true})
+		if err != nil {
 			return err
 		}
+		for _, m := range list.Members {
+			if m.Name != "" {
+				started--
+				continue
+			}
+			if _, err := cluster.MemberRemove(ctx, &pb.MemberRemoveRequest{ID: m.ID}); err != nil {
+				return err
+			}
+		}
+		if started != 0 {
+			return fmt.Errorf("%d members are missing", started)
+		}
+		return nil
 	}
-	return nil
 }
 
 func dropLeases(ctx context.Context, conn *grpc.ClientConn) error {

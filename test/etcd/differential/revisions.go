@@ -14,11 +14,15 @@ var revisionFields = map[protoreflect.Name]bool{
 	"min_create_revision": true, "max_create_revision": true,
 }
 
-// shift returns m with by added to every revision that is not zero or negative.
+// farOff are revisions that no store comes to.
+const farOff = 1 << 61
+
+// shift returns m with by added to every revision that is not zero, negative or
+// far off.
 func shift(m proto.Message, by int64) proto.Message {
 	out := proto.Clone(m)
 	visit(out.ProtoReflect(), func(m protoreflect.Message, f protoreflect.FieldDescriptor) {
-		if v := m.Get(f); revisionFields[f.Name()] && v.Int() > 0 {
+		if v := m.Get(f); revisionFields[f.Name()] && v.Int() > 0 && v.Int() < farOff {
 			m.Set(f, protoreflect.ValueOfInt64(v.Int()+by))
 		}
 	})

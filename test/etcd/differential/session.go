@@ -26,29 +26,61 @@ const callTimeout = 20 * time.Second
 
 // session is a program's view of one system. One caller at a time.
 type session struct {
-	conn    *grpc.ClientConn
-	self    uint64            // the member's ID
-	base    int64             // revision of the store when the program began
-	tokens  map[string]string // of users
-	watches map[int]*watchStream
-	leases  []int64  // those whose IDs the server chose
-	added   []uint64 // members
-	exact   bool     // every step is followed by a sync
+	conns     []*grpc.ClientConn // to each member
+	conn      *grpc.ClientConn   // to the one that is asked
+	selves    []uint64           // the members' IDs
+	base      int64              // revision of the store when the program began
+	tokens    map[string]string  // of users
+	watches   map[int]*watchStream
+	pending   map[int]*pendingCall
+	observers map[int]*observer
+	offices   map[string]int64 // create revisions of the keys of those who were elected
+	leases    []int64          // those whose IDs the server chose
+	added     []uint64         // members
+	exact     bool             // every step is followed by a sync
+	again     bool             // the members were restarted
 }
 
-func newSession(conn *grpc.ClientConn) (*session, error) {
-	s := &session{conn: conn, tokens: map[string]string{}, watches: map[int]*watchStream{}}
-	h, err := s.header()
-	if err != nil {
-		return nil, err
+func newSession(conns []*grpc.ClientConn) (*session, error) {
+	s := &session{conns: conns, tokens: map[string]string{}, watches: map[int]*watchStream{},
+		pending: map[int]*pendingCall{}, observers: map[int]*observer{}, offices: map[string]int64{}}
+	for _, s.conn = range conns {
+		h, err := s.header()
+		if err != nil {
+			return nil, err
+		}
+		s.base, s.selves = h.Revision, append(s.selves, h.MemberId)
 	}
-	s.base, s.self = h.Revision, h.MemberId
+	s.conn = conns[0]
 	return s, nil
+}
+
+// restarted says that the members were, and how they are spoken to now. They
+// know no token any more.
+func (s *session) restarted(conns []*grpc.ClientConn) {
+	s.conns, s.conn, s.tokens, s.again = conns, conns[0], map[string]string{}, true
+}
+
+// ask turns to a member. One that was not asked last may be behind, so it is
+// had to catch up first; whether the read that does so is allowed is no matter.
+func (s *session) ask(member int) {
+	if conn := s.conns[member%len(s.conns)]; conn != s.conn {
+		s.conn = conn
+		_, _ = s.header()
+	}
 }
 
 func (s *session) close() {
 	for i := range s.watches {
 		s.closeStream(i)
+	}
+	for i, p := range s.pending {
+		p.end()
+		delete(s.pending, i)
+	}
+	for i, o := range s.observers {
+		o.end()
+		delete(s.observers, i)
 	}
 }
 
@@ -63,12 +95,17 @@ func (s *session) header() (*pb.ResponseHeader, error) {
 // play carries out a step, other than a sync, and returns the answer as it is
 // compared.
 func (s *session) play(step Step) Answer {
+	s.ask(step.Member)
 	if step.Method == closeMethod {
 		s.closeStream(step.Stream)
 		return Answer{}
 	}
 	if step.Req != nil {
 		step.Req = s.actual(step.Req)
+	}
+	for i, m := range step.More {
+		step.More = slices.Clone(step.More)
+		step.More[i] = s.actual(m)
 	}
 	if step.Method == goneMethod {
 		return Answer{Err: s.untilGone(step.Req.(*pb.LeaseTimeToLiveRequest))}
@@ -79,11 +116,30 @@ func (s *session) play(step Step) Answer {
 	if step.JSON != nil {
 		return s.post(step)
 	}
-	a := s.call(step)
+	return s.normal(step, s.answerTo(step))
+}
+
+// answerTo carries out a step by gRPC, other than on a Watch stream.
+func (s *session) answerTo(step Step) Answer {
+	switch {
+	case step.Method == awaitMethod:
+		return s.await(step)
+	case step.Method == abandonMethod:
+		return s.abandon(step)
+	case step.Method == heardMethod:
+		return s.heard(step)
+	case step.Method == "Election/Observe":
+		return s.observe(step)
+	case step.Pending != 0:
+		return s.begin(step)
+	}
+	ctx, cancel := context.WithTimeout(s.contextOf(step), callTimeout)
+	defer cancel()
+	a := callOn(ctx, s.conn, step)
 	if a.Err == nil {
 		s.learn(step.Req, a.Messages)
 	}
-	return s.normal(step, a)
+	return a
 }
 
 // untilGone asks for all leases until this one is none of them. One whose time
@@ -121,24 +177,24 @@ func (s *session) token(user string) string {
 	return "nobody.1"
 }
 
-// call makes a call of any kind: it sends the one request, nothing more, and
+// callOn makes a call of any kind: it sends the requests, nothing more, and
 // receives until the server ends.
-func (s *session) call(step Step) Answer {
+func callOn(ctx context.Context, conn *grpc.ClientConn, step Step) Answer {
 	method, err := describe(step.Method)
 	if err != nil {
 		return Answer{Err: err}
 	}
-	ctx, cancel := context.WithTimeout(s.context(step.As), callTimeout)
-	defer cancel()
 	path := fmt.Sprintf("/%s/%s", method.Parent().FullName(), method.Name())
-	stream, err := s.conn.NewStream(ctx, &grpc.StreamDesc{
+	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{
 		ServerStreams: method.IsStreamingServer(), ClientStreams: method.IsStreamingClient(),
-	}, path)
+	}, path, grpc.ForceCodecV2(newWireCodec(step.Wire)))
 	if err != nil {
 		return Answer{Err: err}
 	}
-	if err := stream.SendMsg(step.Req); err != nil && err != io.EOF {
-		return Answer{Err: err}
+	for _, m := range append([]proto.Message{step.Req}, step.More...) {
+		if err := stream.SendMsg(m); err != nil && err != io.EOF {
+			return Answer{Err: err}
+		}
 	}
 	if err := stream.CloseSend(); err != nil {
 		return Answer{Err: err}
@@ -151,16 +207,45 @@ func (s *session) call(step Step) Answer {
 		}
 		switch err := stream.RecvMsg(resp); {
 		case err == io.EOF:
+			a.Meta = metadataOf(stream)
 			return a
 		case err != nil:
-			a.Err = err
+			a.Err, a.Meta = err, metadataOf(stream)
 			return a
 		}
 		a.Messages = append(a.Messages, resp)
 		if !method.IsStreamingServer() {
+			a.Meta = metadataOf(stream)
 			return a
 		}
 	}
+}
+
+// contextOf carries the step's metadata. A token among them is the only one.
+func (s *session) contextOf(step Step) context.Context {
+	ctx := s.context(step.As)
+	for i := 0; i < len(step.Meta); i += 2 {
+		if i == 0 && (step.Meta[0] == "token" || step.Meta[0] == "authorization") {
+			ctx = context.Background()
+		}
+		ctx = metadata.AppendToOutgoingContext(ctx, step.Meta[i], step.Meta[i+1])
+	}
+	return ctx
+}
+
+// metadataOf is what a server sent around its answer, sorted.
+func metadataOf(stream grpc.ClientStream) string {
+	var out []string
+	head, _ := stream.Header() // the error is the answer's
+	for where, md := range map[string]metadata.MD{"head": head, "trailer": stream.Trailer()} {
+		for name, values := range md {
+			if name != "content-type" { // is not sent where there is an error alone
+				out = append(out, fmt.Sprintf("%s %s=%q", where, name, values))
+			}
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, " ")
 }
 
 // describe finds "KV/Put" in etcdserverpb, or a method of the packages beside it.

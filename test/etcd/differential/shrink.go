@@ -4,7 +4,8 @@ package differential
 const shrinkTries = 300
 
 // shrink returns a smaller program that fails still, and how: steps are taken
-// out, first many at a time, as long as what is left shows a difference. Fails
+// out, but for those that are kept, first many at a time, as long as what is left
+// shows a difference. Fails
 // is asked at most shrinkTries times.
 func shrink(prog program, first *difference, fails func(program) *difference) (program, *difference) {
 	prog.steps = prog.steps[:first.at+1] // what comes after can't matter
@@ -14,8 +15,15 @@ func shrink(prog program, first *difference, fails func(program) *difference) (p
 		removed := false
 		for from := 0; from < len(prog.steps) && tries < shrinkTries; {
 			less := program{exact: prog.exact}
-			less.steps = append(less.steps, prog.steps[:from]...)
-			less.steps = append(less.steps, prog.steps[min(from+size, len(prog.steps)):]...)
+			for i, s := range prog.steps {
+				if i < from || i >= from+size || s.kept {
+					less.steps = append(less.steps, s)
+				}
+			}
+			if len(less.steps) == len(prog.steps) {
+				from += size
+				continue
+			}
 			tries++
 			d := fails(less)
 			if d == nil {

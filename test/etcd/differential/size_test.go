@@ -11,7 +11,7 @@ import (
 // is each server's own.
 func TestRequestSize(t *testing.T) {
 	const limit = 3 << 19
-	p := newPair(t, kindOf(t))
+	p := newPair(t, kindOf(t), 1)
 	var prog program
 	for _, size := range []int{limit - 600, limit + 100, limit + 400<<10, limit + 600<<10} {
 		value := make([]byte, size)

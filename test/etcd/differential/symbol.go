@@ -1,21 +1,26 @@
 package differential
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync/atomic"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/v3election/v3electionpb"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/v3lock/v3lockpb"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // What a server draws is named in the order in which it came up: a program
 // says chosenLease-0 for the first lease whose ID the server chose, and the
-// member's own ID is selfID.
+// member's own ID is selfID; those of further members follow it.
 const (
 	chosenLease = -1000
 	selfID      = 1
+	knownRev    = -77 // of a leader's key: what its campaign was answered
 	addedID     = 100 // the first member that was added; the next is one more
 )
 
@@ -40,7 +45,44 @@ func (s *session) learn(req proto.Message, answer []proto.Message) {
 		}
 	case *pb.MemberAddResponse:
 		s.added = append(s.added, r.Member.ID)
+	case *v3lockpb.LockResponse:
+		s.learnDrawn(leaseOfKey(r.Key))
+	case *v3electionpb.CampaignResponse:
+		s.learnDrawn(r.GetLeader().GetLease())
+		s.offices[string(r.GetLeader().GetKey())] = r.GetLeader().GetRev()
+	case *pb.LeaseLeasesResponse:
+		for _, l := range r.Leases {
+			s.learnDrawn(l.ID)
+		}
 	}
+}
+
+// drawn are the IDs that a server draws; no program names one as large.
+const drawn = 1 << 40
+
+// learnDrawn learns of a lease that was granted on the way to something else.
+func (s *session) learnDrawn(id int64) {
+	if id >= drawn && !slices.Contains(s.leases, id) {
+		s.leases = append(s.leases, id)
+	}
+}
+
+// leaseOfKey is the lease in the name of a key that a lock or a campaign made;
+// 0 if there is none.
+func leaseOfKey(key []byte) int64 {
+	id, err := strconv.ParseInt(string(key[bytes.LastIndexByte(key, '/')+1:]), 16, 64)
+	if err != nil {
+		return 0
+	}
+	return id
+}
+
+// keyOf is a key with a drawn lease in its name as an answer has it.
+func (s *session) keyOf(key []byte) []byte {
+	if i := slices.Index(s.leases, leaseOfKey(key)); i >= 0 && leaseOfKey(key) >= drawn {
+		return fmt.Appendf(nil, "%s/lease-%d", key[:bytes.LastIndexByte(key, '/')], i)
+	}
+	return key
 }
 
 // isLease tells the fields that hold a lease's ID.
@@ -49,6 +91,7 @@ func isLease(f protoreflect.FieldDescriptor) bool {
 	case "mvccpb.KeyValue.lease", "etcdserverpb.PutRequest.lease", "etcdserverpb.Compare.lease",
 		"etcdserverpb.LeaseGrantRequest.ID", "etcdserverpb.LeaseGrantResponse.ID",
 		"etcdserverpb.LeaseRevokeRequest.ID", "etcdserverpb.LeaseKeepAliveRequest.ID", "etcdserverpb.LeaseKeepAliveResponse.ID",
+		"v3electionpb.LeaderKey.lease", "v3lockpb.LockRequest.lease", "v3electionpb.CampaignRequest.lease",
 		"etcdserverpb.LeaseTimeToLiveRequest.ID", "etcdserverpb.LeaseTimeToLiveResponse.ID", "etcdserverpb.LeaseStatus.ID":
 		return true
 	}
@@ -74,14 +117,17 @@ func (s *session) actual(req proto.Message) proto.Message {
 	}
 	visit(out.ProtoReflect(), func(m protoreflect.Message, f protoreflect.FieldDescriptor) {
 		switch {
+		case f.FullName() == "v3electionpb.LeaderKey.rev" && m.Get(f).Int() == knownRev:
+			key := m.Get(m.Descriptor().Fields().ByName("key")).Bytes()
+			m.Set(f, protoreflect.ValueOfInt64(s.offices[string(key)]))
 		case isLease(f):
 			if i := chosenLease - m.Get(f).Int(); i >= 0 && i < int64(len(s.leases)) {
 				m.Set(f, protoreflect.ValueOfInt64(s.leases[i]))
 			}
 		case isMember(f):
 			id := m.Get(f).Uint()
-			if id == selfID {
-				m.Set(f, protoreflect.ValueOfUint64(s.self))
+			if i := id - selfID; i < uint64(len(s.selves)) {
+				m.Set(f, protoreflect.ValueOfUint64(s.selves[i]))
 			} else if i := id - addedID; id >= addedID && i < uint64(len(s.added)) {
 				m.Set(f, protoreflect.ValueOfUint64(s.added[i]))
 			}
@@ -99,11 +145,13 @@ func (s *session) symbolic(m protoreflect.Message) {
 				m.Set(f, protoreflect.ValueOfInt64(chosenLease-int64(i)))
 			}
 		case isMember(f):
-			if m.Get(f).Uint() == s.self {
-				m.Set(f, protoreflect.ValueOfUint64(selfID))
+			if i := slices.Index(s.selves, m.Get(f).Uint()); i >= 0 {
+				m.Set(f, protoreflect.ValueOfUint64(selfID+uint64(i)))
 			} else if i := slices.Index(s.added, m.Get(f).Uint()); i >= 0 {
 				m.Set(f, protoreflect.ValueOfUint64(addedID+uint64(i)))
 			}
+		case f.Kind() == protoreflect.BytesKind && f.Name() == "key":
+			m.Set(f, protoreflect.ValueOfBytes(s.keyOf(m.Get(f).Bytes())))
 		case f.FullName() == "etcdserverpb.AuthenticateResponse.token":
 			m.Set(f, protoreflect.ValueOfString("token"))
 		}

@@ -3,6 +3,7 @@ package differential
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -60,6 +61,19 @@ func withoutMarks(r *pb.WatchResponse) *pb.WatchResponse {
 func (w *watchStream) make(id, start int64) error {
 	w.send(createMark(id, start))
 	return w.untilLast(func(r *pb.WatchResponse) bool { return r.WatchId == id && r.Created })
+}
+
+// begin makes the mark of a new stream. That it is refused, or that the stream
+// ends, is an error.
+func (w *watchStream) begin() error {
+	w.send(createMark(markID, 0))
+	if err := w.untilLast(func(*pb.WatchResponse) bool { return true }); err != nil {
+		return err
+	}
+	if w.over || w.received[len(w.received)-1].Canceled {
+		return errors.New("the mark is refused")
+	}
+	return nil
 }
 
 // syncReference returns what the watches of an etcd told since the last sync,

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -31,8 +32,8 @@ type watchStream struct {
 func (s *session) watch(step Step) Answer {
 	w := s.watches[step.Stream]
 	if w == nil {
-		ctx, cancel := context.WithCancel(s.context(step.As))
-		stream, err := pb.NewWatchClient(s.conn).Watch(ctx)
+		ctx, cancel := context.WithCancel(s.contextOf(step))
+		stream, err := pb.NewWatchClient(s.conn).Watch(ctx, grpc.ForceCodecV2(newWireCodec("")))
 		if err != nil {
 			cancel()
 			return Answer{Err: err}
@@ -40,8 +41,8 @@ func (s *session) watch(step Step) Answer {
 		w = &watchStream{stream: stream, cancel: cancel, arrived: make(chan *pb.WatchResponse, 1024)}
 		s.watches[step.Stream] = w
 		go w.receive()
-		if err := w.make(markID, 0); err != nil {
-			return Answer{Err: err}
+		if err := w.begin(); err != nil {
+			return s.unwatched(step, err)
 		}
 	}
 	r := step.Req.(*pb.WatchRequest)
@@ -54,6 +55,27 @@ func (s *session) watch(step Step) Answer {
 	}
 	w.send(cancelMark(doneID))
 	return Answer{}
+}
+
+// unwatched is the answer on a stream on which its user may not even watch the
+// mark. It is closed, for of such a one it can't be told when all is told.
+func (s *session) unwatched(step Step, err error) Answer {
+	w := s.watches[step.Stream]
+	defer s.closeStream(step.Stream)
+	if n := len(w.received); !w.over && (n == 0 || !w.received[n-1].Canceled) {
+		return Answer{Err: err}
+	}
+	if step.Req.(*pb.WatchRequest).GetCreateRequest() != nil {
+		w.send(step.Req.(*pb.WatchRequest))
+		if err := w.untilLast(func(*pb.WatchResponse) bool { return true }); err != nil {
+			return Answer{Err: err}
+		}
+	}
+	a := Answer{Messages: s.settled(w)}
+	if w.over {
+		a.Err = w.ended
+	}
+	return a
 }
 
 // send leaves the error to receive, which gets it too.

@@ -14,6 +14,8 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/musterhq/muster/internal/loopback"
 )
@@ -141,6 +143,20 @@ func (m *Member) Kill() {
 	m.cmd = nil
 }
 
+// Stop ends the process as an operator does, and returns when it is gone.
+func (m *Member) Stop() error {
+	if err := m.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case <-m.done:
+		m.cmd = nil
+		return nil
+	case <-time.After(Patience):
+		return fmt.Errorf("%s %s doesn't stop", m.kind.Name, m.Name)
+	}
+}
+
 // Alive is an error that holds the end of the log of a process that ended by
 // itself.
 func (m *Member) Alive() error {
@@ -163,7 +179,8 @@ func (m *Member) Dial() (*grpc.ClientConn, error) {
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1<<30)))
 }
 
-// WaitReady returns when the member answers a linearizable read.
+// WaitReady returns when the member answers a linearizable read, or refuses it:
+// nobody is allowed to read, or the data is known to be damaged.
 func (m *Member) WaitReady() error {
 	conn, err := m.Dial()
 	if err != nil {
@@ -175,7 +192,8 @@ func (m *Member) WaitReady() error {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		_, err := pb.NewKVClient(conn).Range(ctx, &pb.RangeRequest{Key: []byte("ready")}, grpc.WaitForReady(true))
 		cancel()
-		if err == nil {
+		switch status.Code(err) {
+		case codes.OK, codes.InvalidArgument, codes.DataLoss:
 			return nil
 		}
 		if dead := m.Alive(); dead != nil {
