@@ -84,6 +84,16 @@ func TestReflection(t *testing.T) {
 	}
 }
 
+// What a client compresses with gzip is understood. (The test doesn't import
+// gzip: that the server does is what lets the client.)
+func TestCompressedRequest(t *testing.T) {
+	s, _ := single(t, nil)
+	c := healthpb.NewHealthClient(dialGRPC(t, s.ClientAddr()))
+	if _, err := c.Check(t.Context(), &healthpb.HealthCheckRequest{}, grpc.UseCompressor("gzip")); err != nil {
+		t.Error(err)
+	}
+}
+
 // The settings get to gRPC.
 func TestStreamsOfAConnectionAreBounded(t *testing.T) {
 	s, _ := single(t, func(c *Config) { c.GRPC.MaxConcurrentStreams = 1 })
