@@ -79,7 +79,7 @@ func (l *Lessor) atOnce(term uint64, ids []int64) []Renewal {
 	out := make([]Renewal, len(ids))
 	for i, id := range ids {
 		one := l.byID[id]
-		l.extendLocked(one)
+		l.extendLocked(one, i)
 		out[i] = Renewal{Found, one.ttl}
 	}
 	return out

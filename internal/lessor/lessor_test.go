@@ -58,6 +58,17 @@ func (h *hand) renew(t *testing.T, id int64, want Renewal) {
 	}
 }
 
+// TestRenewedTogether: of leases that are renewed together, the first ends first.
+func TestRenewedTogether(t *testing.T) {
+	h := newHand()
+	h.l.TakeOver(3)
+	h.l.LeasesReplaced([]kv.Lease{{ID: 1, TTL: 10}, {ID: 2, TTL: 10}, {ID: 3, TTL: 10}})
+	h.l.Renew(3, []int64{3, 1, 2})
+	if ids, _ := h.l.Leases(); !slices.Equal(ids, []int64{3, 1, 2}) {
+		t.Errorf("renewed as 3, 1, 2; listed as %v", ids)
+	}
+}
+
 // TestOver: a lease is over when its time is, not before; one that is renewed
 // later; one that is over is not renewed, and is listed again until it is gone.
 func TestOver(t *testing.T) {

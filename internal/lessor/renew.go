@@ -46,7 +46,7 @@ func (l *Lessor) Renew(term uint64, ids []int64) (out []Renewal, reset *pb.Lease
 		case !one.renewable(now):
 			continue
 		}
-		l.extendLocked(one)
+		l.extendLocked(one, i)
 		if !one.hasNote() {
 			out[i] = Renewal{Found, one.ttl}
 			continue
@@ -68,9 +68,11 @@ func (one *lease) renewable(now time.Duration) bool { return !one.asked && one.d
 // hasNote says that there is a note to be taken back, or that one may be on its way.
 func (one *lease) hasNote() bool { return one.noted != 0 || one.note != 0 }
 
-// extendLocked gives a lease all of its time, from when it was looked at the clock last.
-func (l *Lessor) extendLocked(one *lease) {
-	one.deadline = l.fromLocked() + seconds(one.ttl)
+// extendLocked gives a lease all of its time, from when it was looked at the clock
+// last. It is the nth of those that are renewed together: they end a nanosecond
+// apart, for Leases lists them by when they end.
+func (l *Lessor) extendLocked(one *lease, nth int) {
+	one.deadline = l.fromLocked() + seconds(one.ttl) + time.Duration(nth)
 	l.due.put(one, one.deadline)
 	if one.place[byNote].index < 0 {
 		l.scheduleLocked(one)
