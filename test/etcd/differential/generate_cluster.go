@@ -76,6 +76,10 @@ func (g *gen) maintenanceStep() Step {
 			Action:  pick(g, pb.DowngradeRequest_VALIDATE, pb.DowngradeRequest_CANCEL, 9),
 			Version: pick(g, "", "3.6.0", "3.7.0", "3.5.0", "4.0", "x"),
 		}},
+		Step{Method: "Maintenance/Downgrade", Req: &pb.DowngradeRequest{ // but to what there is
+			Action: pb.DowngradeRequest_ENABLE, Version: pick(g, "", "3.7.0", "3.5.0", "4.0", "x"),
+		}},
+		Step{Method: "Maintenance/Snapshot", Req: &pb.SnapshotRequest{}},
 	)
 }
 

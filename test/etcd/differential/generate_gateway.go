@@ -57,7 +57,7 @@ func (g *gen) asJSON(step Step) Step {
 		return step
 	}
 	switch step.Method {
-	case "Auth/Authenticate", "KV/RangeStream", "Lease/LeaseLeases", "Lease/LeaseTimeToLive":
+	case "Auth/Authenticate", "KV/RangeStream", "Maintenance/Snapshot", "Lease/LeaseLeases", "Lease/LeaseTimeToLive":
 		return step
 	}
 	step.More = nil

@@ -38,15 +38,32 @@ func threeProgram(g *gen) program {
 			if step.Method == closeMethod {
 				delete(at, step.Stream)
 			}
-		case isOfOne(step.Method):
-			step.Method, step.Req = "Cluster/MemberList", &pb.MemberListRequest{Linearizable: true}
+		case strings.HasPrefix(step.Method, "Cluster/"), step.Method == "Maintenance/MoveLeader":
+			as := step.As
+			*step = g.voterChange()
+			step.As, step.Member = as, member
 		}
 	}
 	return prog
 }
 
-// isOfOne tells methods of which the members of a cluster give different
-// answers, or that change which members there are.
-func isOfOne(method string) bool {
-	return strings.HasPrefix(method, "Cluster/") || method == "Maintenance/MoveLeader"
+// voterChange adds a member that never starts, where there is none, and changes
+// it. Three of four can do without it.
+func (g *gen) voterChange() Step {
+	id := addedID + g.added - 1
+	if !g.learner {
+		g.learner, g.added = true, g.added+1
+		return Step{Method: "Cluster/MemberAdd", Req: &pb.MemberAddRequest{PeerURLs: []string{newURL}, IsLearner: g.one(2)}, kept: true}
+	}
+	switch g.IntN(5) {
+	case 0:
+		g.learner = false
+		return Step{Method: "Cluster/MemberRemove", Req: &pb.MemberRemoveRequest{ID: id}, kept: true}
+	case 1:
+		return Step{Method: "Cluster/MemberUpdate", Req: &pb.MemberUpdateRequest{ID: id, PeerURLs: []string{"http://127.0.0.1:1"}}}
+	case 2:
+		return Step{Method: "Cluster/MemberPromote", Req: &pb.MemberPromoteRequest{ID: id}}
+	default:
+		return Step{Method: "Cluster/MemberList", Req: &pb.MemberListRequest{Linearizable: true}}
+	}
 }

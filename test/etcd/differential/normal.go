@@ -40,6 +40,9 @@ func (s *session) normal(step Step, a Answer) Answer {
 	if len(a.Messages) > 0 && step.Method == "KV/RangeStream" {
 		a.Messages = []proto.Message{joined(a.Messages)}
 	}
+	if len(a.Messages) > 0 && step.Method == "Maintenance/Snapshot" {
+		a.Messages = []proto.Message{snapshotOf(a.Messages)}
+	}
 	out := Answer{Meta: a.Meta}
 	if a.Err != nil {
 		st := status.Convert(a.Err)
@@ -101,6 +104,19 @@ func joined(parts []proto.Message) proto.Message {
 		whole.More, whole.Count = r.GetMore(), r.GetCount()
 	}
 	return &pb.RangeStreamResponse{RangeResponse: whole}
+}
+
+// snapshotOf keeps of a snapshot that there is one, all of it, and its version:
+// the format is each server's own.
+func snapshotOf(parts []proto.Message) proto.Message {
+	first, last := parts[0].(*pb.SnapshotResponse), parts[len(parts)-1].(*pb.SnapshotResponse)
+	whole := &pb.SnapshotResponse{Header: first.Header, Version: first.Version, RemainingBytes: last.RemainingBytes}
+	for _, p := range parts {
+		if len(p.(*pb.SnapshotResponse).Blob) > 0 {
+			whole.Blob = []byte("some")
+		}
+	}
+	return whole
 }
 
 // normalLease forgets that time passed, and the order of the keys, which is

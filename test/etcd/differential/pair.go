@@ -1,9 +1,12 @@
 package differential
 
 import (
+	"context"
 	"fmt"
 	"testing"
+	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
 
 	"github.com/musterhq/muster/test/etcd/internal/system"
@@ -40,7 +43,29 @@ func (p *pair) renew() {
 		if err := p.dial(i); err != nil {
 			p.t.Fatal(err)
 		}
+		if err := p.settled(i); err != nil {
+			p.t.Fatal(err)
+		}
 	}
+}
+
+// settled returns when a cluster takes changes of its members. An etcd of several
+// refuses them until all have been connected for five seconds.
+func (p *pair) settled(i int) error {
+	cluster := pb.NewClusterClient(p.conns[i][0])
+	for end := time.Now().Add(system.Patience); p.size > 1; time.Sleep(100 * time.Millisecond) {
+		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+		defer cancel()
+		added, err := cluster.MemberAdd(ctx, &pb.MemberAddRequest{PeerURLs: []string{"http://127.0.0.3:1"}, IsLearner: true})
+		if err == nil {
+			_, err = cluster.MemberRemove(ctx, &pb.MemberRemoveRequest{ID: added.Member.ID})
+			return err
+		}
+		if time.Now().After(end) {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *pair) hangUp(i int) {

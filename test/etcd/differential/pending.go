@@ -2,12 +2,15 @@ package differential
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3election/v3electionpb"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3lock/v3lockpb"
 	"google.golang.org/protobuf/proto"
@@ -93,16 +96,8 @@ func (s *session) await(step Step) Answer {
 	if p == nil {
 		return Answer{}
 	}
-	if p.rev != 0 && !p.ended() {
-		older, err := s.keys(p.prefix, prefixEnd(p.prefix))
-		if err != nil {
-			return Answer{Err: err}
-		}
-		for _, k := range older.Kvs {
-			if k.CreateRevision < p.rev {
-				return Answer{Err: errors.New("it waits")}
-			}
-		}
+	if waits, err := s.waits(p); waits || err != nil {
+		return Answer{Err: cmp.Or(err, errors.New("it waits"))}
 	}
 	select {
 	case <-p.done:
@@ -114,6 +109,29 @@ func (s *session) await(step Step) Answer {
 		s.learn(nil, p.answer.Messages)
 	}
 	return p.answer
+}
+
+// waits says that somebody is before the call.
+func (s *session) waits(p *pendingCall) (bool, error) {
+	if p.rev == 0 || p.ended() {
+		return false, nil
+	}
+	all, err := s.keys(p.prefix, prefixEnd(p.prefix))
+	return slices.ContainsFunc(all.GetKvs(), func(k *mvccpb.KeyValue) bool { return k.CreateRevision < p.rev }), err
+}
+
+// settleCalls returns when all calls have ended before which there is nobody any
+// more, so that the next step comes after that. One that doesn't end is for an
+// await to find.
+func (s *session) settleCalls() {
+	for _, p := range s.pending {
+		if waits, err := s.waits(p); !waits && err == nil {
+			select {
+			case <-p.done:
+			case <-time.After(callTimeout):
+			}
+		}
+	}
 }
 
 // abandon ends a call as a client does that loses patience. Its key goes, unless

@@ -121,6 +121,7 @@ func (s *session) play(step Step) Answer {
 
 // answerTo carries out a step by gRPC, other than on a Watch stream.
 func (s *session) answerTo(step Step) Answer {
+	defer s.settleCalls()
 	switch {
 	case step.Method == awaitMethod:
 		return s.await(step)
