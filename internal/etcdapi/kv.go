@@ -50,7 +50,7 @@ func (s *kvService) DeleteRange(ctx context.Context, r *pb.DeleteRangeRequest) (
 	return resp, nil
 }
 
-// Txn implements etcd's KV.Txn. One without writes does not enter the log.
+// Txn implements etcd's KV.Txn. One of ranges alone does not enter the log.
 func (s *kvService) Txn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse, error) {
 	if err := kv.CheckTxn(r, s.cfg.MaxTxnOps); err != nil {
 		return nil, s.toGRPC(err)

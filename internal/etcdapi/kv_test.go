@@ -75,7 +75,7 @@ func TestWhatEntersTheLogAndWhatIsReadAfterAgreement(t *testing.T) {
 		}, 0, 0},
 		"txn that reads":           {txn(get, old), 0, 1},
 		"txn that reads old state": {txn(old, old), 0, 0},
-		"txn that reads, nested":   {txn(nested(old)), 0, 1},
+		"txn that reads, nested":   {txn(nested(old)), 1, 0},
 		"txn that writes":          {txn(get, put), 1, 0},
 		"txn that writes, nested":  {txn(nested(put)), 1, 0},
 	} {

@@ -2,17 +2,13 @@ package etcdapi
 
 import pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
-// readOnly says whether no branch of the transaction writes.
+// readOnly says whether every operation is a range. As in etcd, a nested
+// transaction is none, whatever is in it: it goes through the log, and is refused
+// there as writes are.
 func readOnly(t *pb.TxnRequest) bool {
 	for _, ops := range [][]*pb.RequestOp{t.GetSuccess(), t.GetFailure()} {
 		for _, op := range ops {
-			switch r := op.GetRequest().(type) {
-			case *pb.RequestOp_RequestRange:
-			case *pb.RequestOp_RequestTxn:
-				if !readOnly(r.RequestTxn) {
-					return false
-				}
-			default:
+			if op.GetRequestRange() == nil {
 				return false
 			}
 		}
@@ -20,8 +16,7 @@ func readOnly(t *pb.TxnRequest) bool {
 	return true
 }
 
-// serializable says whether every operation is a serializable range. As in
-// etcd, a nested transaction is none.
+// serializable says whether every operation is a serializable range.
 func serializable(t *pb.TxnRequest) bool {
 	for _, ops := range [][]*pb.RequestOp{t.GetSuccess(), t.GetFailure()} {
 		for _, op := range ops {
