@@ -40,6 +40,9 @@ func TestRestart(t *testing.T) { runSome(t, (*seeds+9)/10, restartProgram) }
 // TestThree asks one of three members each time.
 func TestThree(t *testing.T) { runOn(t, 3, (*seeds+4)/5, threeProgram) }
 
+// TestMany plays fewer, for each has thousands of keys.
+func TestMany(t *testing.T) { runSome(t, (*seeds+9)/10, manyProgram) }
+
 // TestLarge plays fewer, for each moves some 50 MB.
 func TestLarge(t *testing.T) { runSome(t, (*seeds+9)/10, sizeProgram) }
 

@@ -5,6 +5,9 @@ import (
 	"testing"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/v3election/v3electionpb"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/v3lock/v3lockpb"
+	"google.golang.org/protobuf/proto"
 )
 
 // TestExpiry lets leases end by themselves. When is not compared, but what a
@@ -13,6 +16,9 @@ func TestExpiry(t *testing.T) {
 	p := newPair(t, kindOf(t), 1)
 	for seed := *first; seed < *first+3; seed++ {
 		prog := expiryProgram(newGen(seed))
+		if seed == *first {
+			prog = heirProgram()
+		}
 		d, err := p.play(prog)
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
@@ -46,4 +52,31 @@ func expiryProgram(g *gen) program {
 		Step{Method: "Lease/LeaseKeepAlive", Req: &pb.LeaseKeepAliveRequest{ID: 1}},
 		Step{Method: "KV/Range", Req: &pb.RangeRequest{Key: []byte{0}, RangeEnd: []byte{0}}},
 	)}
+}
+
+// heirProgram has a client wait for a lock and for an office until the lease of
+// the one that has them ends.
+func heirProgram() program {
+	const locked, elected, observed = 1, 2, 0
+	lock := func(lease int64, call int) Step {
+		return Step{Method: "Lock/Lock", Pending: call, Req: &v3lockpb.LockRequest{Name: []byte("lock"), Lease: lease}}
+	}
+	campaign := func(lease int64, call int) Step {
+		return Step{Method: "Election/Campaign", Pending: call, Req: &v3electionpb.CampaignRequest{Name: []byte("office"), Lease: lease, Value: []byte{byte(lease)}}}
+	}
+	return program{steps: []Step{
+		{Method: "Lease/LeaseGrant", Req: &pb.LeaseGrantRequest{ID: 1, TTL: 3}},
+		{Method: "Lease/LeaseGrant", Req: &pb.LeaseGrantRequest{ID: 2, TTL: 1000}},
+		lock(1, 0), campaign(1, 0), lock(2, locked), campaign(2, elected),
+		{Method: "Election/Observe", Pending: observed, Req: &v3electionpb.LeaderRequest{Name: []byte("office")}},
+		{Method: goneMethod, Req: &pb.LeaseTimeToLiveRequest{ID: 1}},
+		{Method: awaitMethod, Pending: locked},
+		{Method: awaitMethod, Pending: elected},
+		{Method: heardMethod, Pending: observed},
+		{Method: "Lease/LeaseKeepAlive", Req: &pb.LeaseKeepAliveRequest{ID: 1}, More: []proto.Message{&pb.LeaseKeepAliveRequest{ID: 2}}},
+		{Method: "Lease/LeaseRevoke", Req: &pb.LeaseRevokeRequest{ID: 1}},
+		lock(1, 0),
+		{Method: "Lease/LeaseGrant", Req: &pb.LeaseGrantRequest{ID: 1, TTL: 1000}},
+		{Method: "KV/Range", Req: &pb.RangeRequest{Key: []byte{0}, RangeEnd: []byte{0}}},
+	}}
 }

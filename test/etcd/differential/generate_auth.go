@@ -140,6 +140,8 @@ func (g *gen) authStep() Step {
 		return g.maintenanceStep()
 	case n < 52:
 		return g.memberStep()
+	case n < 60:
+		return g.lockStep()
 	default:
 		return g.kvStep()
 	}

@@ -10,10 +10,22 @@ func kvProgram(g *gen) program {
 	if g.many = g.one(4); g.many {
 		steps = append(steps, g.putMany())
 	}
+	steps = append(steps, g.alarmed()...)
 	for range 10 + g.IntN(60) {
 		steps = append(steps, g.kvStep())
 	}
 	return program{steps: steps}
+}
+
+// alarmed raises an alarm in some programs, so that most of what follows is
+// refused.
+func (g *gen) alarmed() []Step {
+	if !g.one(12) {
+		return nil
+	}
+	return []Step{{Method: "Maintenance/Alarm", Req: &pb.AlarmRequest{
+		Action: pb.AlarmRequest_ACTIVATE, MemberID: selfID, Alarm: pick(g, pb.AlarmType_NOSPACE, pb.AlarmType_CORRUPT),
+	}}}
 }
 
 // putMany puts them in one transaction, most with a value that others have.

@@ -25,7 +25,11 @@ func (g *gen) leaseID() int64 {
 func leaseProgram(g *gen) program {
 	g.lease = true
 	var steps []Step
-	for range 10 + g.IntN(50) {
+	alarm := g.IntN(20)
+	for i := range 10 + g.IntN(50) {
+		if i == alarm {
+			steps = append(steps, g.alarmed()...)
+		}
 		steps = append(steps, g.leaseStep())
 	}
 	return program{steps: steps}
