@@ -51,12 +51,14 @@ func (b *inbox) put(add func(*inputs)) bool {
 	return true
 }
 
-// take returns all that waits. The caller gives it back with recycle.
+// take returns all that waits, but for stale heartbeats. The caller gives it back
+// with recycle.
 func (b *inbox) take() inputs {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	in := b.in
 	b.in, b.spare = b.spare, inputs{}
+	b.mu.Unlock()
+	in.batches = withoutStaleBeats(in.batches)
 	return in
 }
 
