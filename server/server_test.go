@@ -471,3 +471,14 @@ func TestEventsAreBounded(t *testing.T) {
 		t.Errorf("%d events from %+v to %+v", len(got), got[0], got[len(got)-1])
 	}
 }
+
+// TestIdleConnectionsEnd: a client that holds a connection and asks for nothing costs
+// a file descriptor, and not for ever.
+func TestIdleConnectionsEnd(t *testing.T) {
+	r := newRig(t)
+	for what, s := range map[string]*http.Server{"clients": r.Server.http, "metrics": r.probing} {
+		if s.IdleTimeout <= 0 || s.ReadHeaderTimeout <= 0 {
+			t.Errorf("%s: idle for %v, headers within %v", what, s.IdleTimeout, s.ReadHeaderTimeout)
+		}
+	}
+}

@@ -82,6 +82,9 @@ const (
 	DefaultMaxRequestBytes = 3 << 19 // 1.5 MiB
 	// overheadBytes is what a message may hold beyond the request, as in etcd.
 	overheadBytes = 512 << 10
+
+	// maxHeaderBytes bounds a request's metadata, as package http bounds headers.
+	maxHeaderBytes = 1 << 20
 	// streamWorkers goroutines serve streams without being started anew, which
 	// saves growing a stack for each request. A request that waits for a quorum
 	// keeps one meanwhile, and so does each open watch. With 256 of them, reads
@@ -177,6 +180,7 @@ func (s *Server) Options() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.NumStreamWorkers(streamWorkers),
 		grpc.MaxRecvMsgSize(s.MaxMessageBytes()),
+		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.MaxSendMsgSize(math.MaxInt32),
 		grpc.MaxConcurrentStreams(math.MaxUint32),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second}),
