@@ -55,8 +55,11 @@ func (h *Host) Change(ctx context.Context, c wire.Change) (wire.ChangeReply, err
 	unknown := false
 	var last wire.ChangeReply
 	for {
-		if !h.live.view.Load().InCluster() {
-			return last, ErrNotMember
+		if out := outside(h.live.view.Load()); out != nil {
+			if unknown {
+				out = fmt.Errorf("%w: %w", ErrUnknownOutcome, out)
+			}
+			return last, out
 		}
 		once, cancel := context.WithTimeout(ctx, member.CallPatience)
 		last = h.changeOnce(once, c)
@@ -83,6 +86,17 @@ func (h *Host) Change(ctx context.Context, c wire.Change) (wire.ChangeReply, err
 			return last, fmt.Errorf("%w: %s", ErrNotLeader, last.Reason)
 		}
 	}
+}
+
+// outside is why a node has no part in its cluster; nil: it has.
+func outside(v *member.View) error {
+	switch {
+	case v.InCluster():
+		return nil
+	case v.Stage == wire.Removed:
+		return ErrRemoved
+	}
+	return ErrNotMember
 }
 
 // SetPolicy changes settings of the cluster's policy.

@@ -74,7 +74,7 @@ func (h *Host) Remove(ctx context.Context, id cluster.NodeID, belowFloor bool) e
 	}
 	step := wire.Step{Op: wire.OpRemove, Member: cluster.Member{ID: id}, BelowFloor: belowFloor}
 	reply, err := h.Change(ctx, wire.Change{Steps: []wire.Step{step}, Why: "asked for"})
-	if id == h.cfg.Self.NodeID && errors.Is(context.Cause(h.ctx), ErrRemoved) {
+	if id == h.cfg.Self.NodeID && (errors.Is(err, ErrRemoved) || errors.Is(context.Cause(h.ctx), ErrRemoved)) {
 		return nil // it heard of it before the answer came
 	}
 	if err != nil || id != h.cfg.Self.NodeID {
