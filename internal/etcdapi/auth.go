@@ -68,10 +68,8 @@ func (s *authService) AuthStatus(ctx context.Context, _ *pb.AuthStatusRequest) (
 // Authenticate implements etcd's Auth.Authenticate: the password is checked
 // here, as that takes long, and a token given only if no user changed since.
 func (s *authService) Authenticate(ctx context.Context, r *pb.AuthenticateRequest) (*pb.AuthenticateResponse, error) {
-	ctx, cancel := s.bound(ctx)
-	defer cancel()
-	if _, err := s.cfg.Proposer.ReadIndex(ctx); err != nil {
-		return nil, s.toGRPC(err)
+	if err := s.agree(ctx, false); err != nil {
+		return nil, err
 	}
 	for {
 		auth := s.cfg.Store.Auth()
@@ -102,6 +100,8 @@ func (s *authService) giveToken(ctx context.Context, c kv.Caller) (*pb.Authentic
 	if err != nil {
 		return nil, s.toGRPC(err)
 	}
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
 	resp, err := proposeAs[*pb.AuthenticateResponse](ctx, s.Server, c, cmd)
 	if err != nil {
 		return nil, err

@@ -68,3 +68,20 @@ func TestLongReads(t *testing.T) {
 		t.Errorf("txn: %v, limited: %v", err, s.limited)
 	}
 }
+
+// TestPasswordsTakeLong: the time that a password takes is none that a quorum is
+// waited for.
+func TestPasswordsTakeLong(t *testing.T) {
+	r := newRig(t)
+	r.guard(t)
+	var first, last time.Time
+	r.node.onRead = func(ctx context.Context, _ int) error { first, _ = ctx.Deadline(); return nil }
+	r.node.before = func(ctx context.Context) error { last, _ = ctx.Deadline(); return nil }
+	c := pb.NewAuthClient(r.conn(t))
+	if _, err := c.Authenticate(context.Background(), &pb.AuthenticateRequest{Name: "ann", Password: "ann"}); err != nil {
+		t.Fatal(err)
+	}
+	if first.IsZero() || !last.After(first) {
+		t.Errorf("the quorum is waited for until %v before the password, and after it until %v", first, last)
+	}
+}

@@ -60,7 +60,7 @@ func (s *Server) checkPassword(ctx context.Context, auth *kv.Auth, name, passwor
 	case u.GetOptions().GetNoPassword():
 		return kv.ErrNoPasswordUser
 	}
-	ctx, cancel := s.bound(ctx)
+	ctx, cancel := s.patient(ctx)
 	defer cancel()
 	var wrong error
 	if err := s.passwords.work(ctx, func() { wrong = bcrypt.CompareHashAndPassword(u.GetPassword(), []byte(password)) }); err != nil {
@@ -86,7 +86,7 @@ func (s *authService) hash(ctx context.Context, password string) (string, error)
 	if cost == 0 {
 		cost = bcrypt.DefaultCost
 	}
-	ctx, cancel := s.bound(ctx)
+	ctx, cancel := s.patient(ctx)
 	defer cancel()
 	var h []byte
 	if werr := s.passwords.work(ctx, func() { h, err = bcrypt.GenerateFromPassword([]byte(password), cost) }); werr != nil {

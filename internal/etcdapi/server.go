@@ -214,7 +214,8 @@ func (s *Server) bound(ctx context.Context) (context.Context, context.CancelFunc
 	return context.WithTimeout(ctx, s.cfg.RequestTimeout)
 }
 
-// patient is for changes of members, which take as long as their clients say.
+// patient is for changes of members, and for the turn of a password, which may
+// take as long as their clients say.
 func (s *Server) patient(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
 		return ctx, func() {}
