@@ -60,7 +60,7 @@ func single(t *testing.T, change func(*Config)) (*Server, *logged) {
 		Name: "n1", DataDir: filepath.Join(t.TempDir(), "d"), PeerListen: "127.0.0.1:0", Single: true,
 		HeartbeatInterval: 10 * time.Millisecond, ElectionTimeout: 100 * time.Millisecond,
 		Logger: slog.New(slog.NewTextHandler(out, nil)),
-	}}
+	}, Auth: Auth{BcryptCost: 4}} // the race detector makes passwords take seconds
 	if change != nil {
 		change(&cfg)
 	}
