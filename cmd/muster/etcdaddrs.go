@@ -165,7 +165,9 @@ func (c *etcdCommand) peerAddresses() error {
 		c.note("members are told one of --initial-advertise-peer-urls, %s", own)
 	}
 	c.set("peer-listen", strings.Join(addrs, ","))
-	c.set("peer-advertise", own.Host)
+	if own.Port() != "0" { // else it is the port that will have been chosen
+		c.set("peer-advertise", own.Host)
+	}
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -34,6 +35,7 @@ func (c *etcdCommand) file(path string) error {
 	var faults []error
 	say := func(name string, n *yaml.Node) {
 		v, ok := scalar(n)
+		name = strings.TrimPrefix(name, "experimental-")
 		if !ok || !slices.ContainsFunc(etcdFlags, func(f etcdFlag) bool { return f.name == name }) {
 			faults = append(faults, fmt.Errorf("--config-file %s:%d: %q is no flag of etcd's, or not a value", path, n.Line, name))
 			return

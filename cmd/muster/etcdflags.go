@@ -120,7 +120,7 @@ func (c *etcdCommand) translate() error {
 			c.idle = append(c.idle, "--"+f.name)
 		}
 	}
-	faults = append(faults, c.identity(), c.clientAddresses(), c.peerAddresses(), c.way(), c.security(), c.logging())
+	faults = append(faults, c.identity(), c.clientAddresses(), c.peerAddresses(), c.way(), c.security(), c.gates(), c.logging())
 	if err := errors.Join(faults...); err != nil {
 		return &coded{exitUsage, err}
 	}

@@ -98,6 +98,14 @@ func (a *app) serve(ctx context.Context, cfg server.Config, log *slog.Logger) er
 		return explainStart(err)
 	}
 	log.Info("node started", "node", cfg.Node.Name, "addr", srv.PeerAddr(), "client_addr", srv.ClientAddr(), "data_dir", cfg.Node.DataDir)
+	ready, forgetReady := context.WithCancel(ctx)
+	defer forgetReady()
+	go func() {
+		if srv.Ready(ready) == nil {
+			// Test frameworks written for etcd wait for these words of its log.
+			log.Info("ready to serve client requests", "node", cfg.Node.Name, "client_addr", srv.ClientAddr())
+		}
+	}()
 	select {
 	case <-srv.Done():
 		return a.ended(srv)

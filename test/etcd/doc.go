@@ -6,6 +6,7 @@
 //     muster, every answer compared.
 //   - clients: the packages beside etcd's client, and its recipes.
 //   - ctl: etcdctl's commands, and what they print.
+//   - flags: etcd's flags, by its own help.
 //   - robustness: histories with killed members, judged by the validators of
 //     etcd's own robustness tests.
 //

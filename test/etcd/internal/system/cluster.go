@@ -50,7 +50,7 @@ type Member struct {
 // every one. It ends with the test.
 func Start(t testing.TB, kind Kind, n int) *Cluster {
 	t.Helper()
-	binary, err := Build(kind.Name, kind.module, kind.pkg)
+	binary, err := kind.Build()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,6 +38,9 @@ func (m *Member) clientURL() string {
 	return "http://" + m.Client
 }
 
+// Build builds its program and returns the path.
+func (k Kind) Build() (string, error) { return Build(k.Name, k.module, k.pkg) }
+
 // Etcd is built with exactly the dependencies of its release, and Muster from
 // the sources around this module.
 var (
