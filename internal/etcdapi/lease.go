@@ -15,6 +15,8 @@ type Leases interface {
 	// Renew gives leases all of their time again, and says how many seconds that
 	// is for each; 0: there is no such lease.
 	Renew(ctx context.Context, ids []int64) (ttls []int64, err error)
+	// RenewAtOnce renews one if that can be known without asking anybody.
+	RenewAtOnce(id int64) (ttl int64, ok bool)
 	// Left is how many seconds a lease has left, and was granted for; ok is false
 	// when there is no such lease.
 	Left(ctx context.Context, id int64) (left, granted int64, ok bool, err error)

@@ -29,6 +29,8 @@ type fakeLeases struct {
 	hold    chan struct{} // renewals wait until it is closed; nil: they don't
 	entered chan struct{} // gets one when a renewal begins to wait
 	batches []int
+	some    bool // some renewals don't wait
+	atOnce  int  // renewals
 }
 
 func newFakeLeases(store *kv.Store) *fakeLeases {
@@ -54,6 +56,17 @@ func (f *fakeLeases) Renew(ctx context.Context, ids []int64) ([]int64, error) {
 		ttls[i] = l.TTL
 	}
 	return ttls, err
+}
+
+func (f *fakeLeases) RenewAtOnce(id int64) (int64, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l, ok := f.store.Lease(id)
+	if f.err != nil || f.hold != nil && !f.some || !ok {
+		return 0, false
+	}
+	f.atOnce++
+	return l.TTL, true
 }
 
 func (f *fakeLeases) Left(_ context.Context, id int64) (left, granted int64, ok bool, err error) {
@@ -194,6 +207,57 @@ func TestKeepAlive(t *testing.T) {
 	}
 	if len(f.batches) > 10 {
 		t.Errorf("renewed in %v", f.batches)
+	}
+}
+
+// TestKeepAliveAtOnce: what need not wait is answered after what was asked before it,
+// and without others when there is nothing.
+func TestKeepAliveAtOnce(t *testing.T) {
+	_, f, lease, _ := leaseRig(t)
+	ctx := testContext(t)
+	if _, err := lease.LeaseGrant(ctx, &pb.LeaseGrantRequest{ID: 2, TTL: 60}); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := lease.LeaseKeepAlive(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		f.mu.Lock()
+		f.hold, f.some, f.atOnce, f.batches = make(chan struct{}), true, 0, nil
+		f.mu.Unlock()
+		if err := stream.Send(&pb.LeaseKeepAliveRequest{ID: 1}); err != nil { // there is none: it waits
+			t.Fatal(err)
+		}
+		<-f.entered
+		for range 20 {
+			if err := stream.Send(&pb.LeaseKeepAliveRequest{ID: 2}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(10 * time.Millisecond) // for them to be received; the test holds without
+		close(f.hold)
+		for i := range 21 {
+			if resp, err := stream.Recv(); err != nil || resp.ID != int64(min(i+1, 2)) {
+				t.Fatalf("answer %d: %v, %v", i, resp, err)
+			}
+		}
+		f.mu.Lock()
+		f.hold, f.atOnce = nil, 0
+		f.mu.Unlock()
+		for i := range 20 {
+			if err := stream.Send(&pb.LeaseKeepAliveRequest{ID: 2}); err != nil {
+				t.Fatal(err)
+			}
+			if resp, err := stream.Recv(); err != nil || resp.ID != 2 || resp.TTL != 60 || resp.Header.GetRevision() != 1 {
+				t.Fatalf("answer %d: %v, %v", i, resp, err)
+			}
+		}
+		f.mu.Lock()
+		if f.atOnce < 19 { // the first may come before it is known that what was before it is answered
+			t.Errorf("%d of 20 that came alone were answered at once", f.atOnce)
+		}
+		f.mu.Unlock()
 	}
 }
 

@@ -148,6 +148,15 @@ func (k *Keeper) standing() Standing {
 	return Standing{Term: g.Term, Leads: g.Leader != 0 && g.Leader == g.Self, Settled: g.Applied >= g.Committed}
 }
 
+// RenewAtOnce is Renew, of one lease, if that is known without asking anybody.
+func (k *Keeper) RenewAtOnce(id int64) (ttl int64, ok bool) {
+	got := k.renewAtOnce([]int64{id})
+	if got == nil {
+		return 0, false
+	}
+	return got[0].TTL, true
+}
+
 // renewAtOnce renews as the leader, if nobody is to be asked; nil: it has not.
 func (k *Keeper) renewAtOnce(ids []int64) []Renewal {
 	now := k.standing()

@@ -25,6 +25,7 @@ type fakeNode struct {
 	index  uint64
 	glance cluster.Glance
 	onRead func() // while a quorum is asked
+	onAsk  func(ctx context.Context, question []byte) ([]byte, error)
 	slow   time.Duration
 	reads  int
 }
@@ -70,7 +71,10 @@ func (n *fakeNode) Glance() cluster.Glance {
 	return n.glance
 }
 
-func (n *fakeNode) Ask(context.Context, cluster.NodeID, []byte) ([]byte, error) {
+func (n *fakeNode) Ask(ctx context.Context, _ cluster.NodeID, question []byte) ([]byte, error) {
+	if n.onAsk != nil {
+		return n.onAsk(ctx, question)
+	}
 	return nil, errors.New("unreachable")
 }
 

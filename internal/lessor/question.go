@@ -102,12 +102,13 @@ func (k *Keeper) renewThere(ctx context.Context, leader cluster.NodeID, ids []in
 	return out, nil
 }
 
-// outbox gathers the renewals of many streams for one leader. While a question is
-// under way those that come wait, and go into the next one together.
+// outbox gathers the renewals of many streams for one leader. One that comes alone
+// is sent at once by who brings it. While a question is under way those that come
+// wait, and go into the next one together.
 type outbox struct {
 	mu      sync.Mutex
 	waiting []*request
-	busy    bool // a goroutine sends what waits
+	busy    bool // a question is under way
 }
 
 // request is some renewals that wait.
@@ -120,12 +121,15 @@ type request struct {
 }
 
 func (o *outbox) renew(ctx context.Context, k *Keeper, leader cluster.NodeID, ids []int64) ([]Renewal, error) {
-	r := &request{leader: leader, ids: ids, done: make(chan struct{})}
 	o.mu.Lock()
-	o.waiting = append(o.waiting, r)
 	if !o.busy {
-		o.busy = k.spawn(func() { o.send(k) })
+		o.busy = true
+		o.mu.Unlock()
+		defer o.goOn(k)
+		return k.renewThere(ctx, leader, ids)
 	}
+	r := &request{leader: leader, ids: ids, done: make(chan struct{})}
+	o.waiting = append(o.waiting, r)
 	o.mu.Unlock()
 	select {
 	case <-r.done:
@@ -133,6 +137,13 @@ func (o *outbox) renew(ctx context.Context, k *Keeper, leader cluster.NodeID, id
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// goOn has those sent that came while a question was under way.
+func (o *outbox) goOn(k *Keeper) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.busy = len(o.waiting) > 0 && k.spawn(func() { o.send(k) })
 }
 
 // send asks until nothing waits.
