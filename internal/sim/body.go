@@ -173,6 +173,7 @@ func (p *process) Changed(v *member.View) {
 
 // Progress implements member.Watcher.
 func (p *process) Progress(applied, committed uint64) {
+	p.progress.applied, p.progress.committed = applied, committed
 	p.node.w.truth.progress(p, applied, committed)
 }
 

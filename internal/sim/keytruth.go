@@ -24,10 +24,11 @@ type keyTruth struct {
 	noted     map[int64]int64   // seconds that leases were noted to have left
 	ended     map[int64]instant // leases whose time was said to be over, and when
 	until     map[int64]instant // as clients were told that leases last
+	revoked   map[int64]bool    // leases whose clients were told that they are
 }
 
 func newKeyTruth(w *World) keyTruth {
-	return keyTruth{w: w, now: history.NewEtcd(), noted: map[int64]int64{}, ended: map[int64]instant{}, until: map[int64]instant{}}
+	return keyTruth{w: w, now: history.NewEtcd(), noted: map[int64]int64{}, ended: map[int64]instant{}, until: map[int64]instant{}, revoked: map[int64]bool{}}
 }
 
 // The first byte of kv's commands; they are on disk, and never change.

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/internal/wire"
@@ -61,6 +62,11 @@ func (p *process) Send(to cluster.NodeID, b *wire.Batch) {
 	if l == nil {
 		p.input("unreachable", 0, func() { p.m.Unreachable(to) })
 		return
+	}
+	for _, x := range b.Raft {
+		if leads := x.GetType() == raftpb.MsgApp || x.GetType() == raftpb.MsgHeartbeat; leads && x.GetCommit() > p.progress.committed {
+			p.node.w.fail("%s tells %s that %d is committed, and shows that %d is", p, to, x.GetCommit(), p.progress.committed)
+		}
 	}
 	enc, err := wire.AppendBatch(nil, b)
 	if err != nil {

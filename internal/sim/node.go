@@ -153,6 +153,8 @@ type process struct {
 	applied uint64 // index of the last entry that was handed to the applier
 	shown   uint64 // applied index of the membership seen last
 
+	progress struct{ applied, committed uint64 } // as the member showed it last
+
 	waiting map[uint64]*attempt // proposals by number
 	reading map[uint64]*attempt // reads by token
 

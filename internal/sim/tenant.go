@@ -28,6 +28,7 @@ type tenant struct {
 	ttl    int64
 	token  int64 // create revision of the lock; 0: it hasn't got it
 	cares  bool  // renews
+	clings bool  // renews at whoever leads without knowing that it is deposed, and nowhere else
 	tries  int
 }
 
@@ -37,6 +38,25 @@ func (w *World) startTenants() {
 		w.tenants = append(w.tenants, t)
 		t.think()
 	}
+	w.tempt()
+}
+
+// tempt has tenants ask whoever leads without knowing that it is deposed, as long as
+// there is somebody.
+func (w *World) tempt() {
+	w.after(50*millisecond, "tenants at a deposed leader", func() {
+		if w.clients.stopped {
+			return
+		}
+		if old := w.deposed(); old != nil {
+			for _, t := range w.tenants {
+				if t.lease != 0 && (t.cares || t.clings) {
+					t.renew(old, t.lease)
+				}
+			}
+		}
+		w.tempt()
+	})
 }
 
 func (t *tenant) think() {
@@ -67,19 +87,22 @@ func (t *tenant) act(p *process) {
 	case t.w.rng.IntN(25) == 0:
 		r := &pb.LeaseRevokeRequest{ID: t.lease}
 		t.forget()
-		t.w.clients.ask(t.client, p, r, func(*attempt) { t.think() })
+		t.w.clients.ask(t.client, p, r, func(a *attempt) {
+			if p := t.member(); p != nil && a.happened() {
+				t.w.truth.keys.revoked[r.GetID()] = true
+				t.renew(p, r.GetID())
+			}
+			t.think()
+		})
 	default:
 		if t.w.rng.IntN(10) == 0 {
 			t.cares = false
-		}
-		if old := t.w.deposed(); old != nil && t.cares {
-			t.renew(old, t.lease)
 		}
 		t.guarded(p)
 	}
 }
 
-func (t *tenant) forget() { t.lease, t.token, t.cares, t.tries = 0, 0, false, 0 }
+func (t *tenant) forget() { t.lease, t.token, t.cares, t.clings, t.tries = 0, 0, false, false, 0 }
 
 func (t *tenant) grant(p *process) {
 	asked := t.w.now
@@ -170,6 +193,7 @@ func (t *tenant) keep(id int64) {
 // renew asks p, which asks whom it takes for the leader.
 func (t *tenant) renew(p *process, id int64) {
 	w, asked, ttl := t.w, t.w.now, t.ttl
+	revoked := w.truth.keys.revoked[id]
 	leader, _ := p.m.Leader()
 	i := slices.IndexFunc(w.running(), func(q *process) bool { return q.self.NodeID == leader && q.m != nil })
 	if i < 0 {
@@ -189,10 +213,16 @@ func (t *tenant) renew(p *process, id int64) {
 			}
 			switch r.Verdict {
 			case lessor.Found:
+				if revoked {
+					if !w.truth.deposed(far.view.Status.Term) {
+						w.fail("%s renews lease %x, whose client was told that it is revoked", far, id)
+					}
+					return
+				}
 				w.sometimes(leaseRenewed)
 				w.truth.keys.promised(id, asked, ttl)
-				if old := w.deposed(); old == far && w.rng.IntN(2) == 0 {
-					t.cares = false // it relies on what it was told last
+				if w.deposed() == far && t.lease == id {
+					t.cares, t.clings = false, true
 				}
 			case lessor.Unknown:
 				if w.truth.keys.now.TTL(id) != 0 {

@@ -166,8 +166,7 @@ func (t *tending) confirmAhead(term uint64) {
 
 func (t *tending) standing() lessor.Standing {
 	term, leads := t.leads()
-	applied, committed := t.p.m.Indexes()
-	return lessor.Standing{Term: term, Leads: leads, Settled: applied >= committed}
+	return lessor.Standing{Term: term, Leads: leads, Settled: t.p.progress.applied >= t.p.progress.committed}
 }
 
 // run moves an errand until it is done.
