@@ -47,7 +47,10 @@ func leases() []load {
 			}}, nil
 		}),
 		of("put a key on a lease that is there", "puts", putsOnLease),
-		of(fmt.Sprintf("keep %d leases alive, one stream a client", keptAlive), "keep-alives", keepAlives),
+		{
+			name: fmt.Sprintf("keep %d leases alive, one stream a client", keptAlive), unit: "keep-alives",
+			targets: []string{toLeader, toAll}, start: keepAlives,
+		},
 	}
 }
 
@@ -60,13 +63,19 @@ func putsOnLease(ctx context.Context, r *rig, n int) (job, error) {
 }
 
 // keepAlives has each client renew its share of the leases, one at a time, on a
-// stream that stays open. clientv3's KeepAliveOnce opens a stream for each.
+// stream that stays open. clientv3's KeepAliveOnce opens a stream for each. A single
+// client has a stream on each connection and takes them in turn: with one it
+// would be chance whether it asks the leader.
 func keepAlives(ctx context.Context, r *rig, n int) (job, error) {
 	ids, err := grant(ctx, r, keptAlive)
 	if err != nil {
 		return job{}, err
 	}
 	all, stop := context.WithCancel(context.Background())
+	single := n == 1
+	if single {
+		n = len(r.conns)
+	}
 	streams := make([]pb.Lease_LeaseKeepAliveClient, n)
 	for i := range streams {
 		if streams[i], err = pb.NewLeaseClient(r.own(i).ActiveConnection()).LeaseKeepAlive(all); err != nil {
@@ -75,11 +84,14 @@ func keepAlives(ctx context.Context, r *rig, n int) (job, error) {
 		}
 	}
 	return job{stop: stop, do: func(_ context.Context, worker, n int) error {
-		id := ids[(worker+n*len(streams))%len(ids)]
-		if err := streams[worker].Send(&pb.LeaseKeepAliveRequest{ID: int64(id)}); err != nil {
+		id, stream := ids[(worker+n*len(streams))%len(ids)], streams[worker]
+		if single {
+			id, stream = ids[n%len(ids)], streams[n%len(streams)]
+		}
+		if err := stream.Send(&pb.LeaseKeepAliveRequest{ID: int64(id)}); err != nil {
 			return err
 		}
-		resp, err := streams[worker].Recv()
+		resp, err := stream.Recv()
 		if err == nil && resp.TTL == 0 {
 			return fmt.Errorf("lease %x is gone", id)
 		}

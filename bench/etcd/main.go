@@ -58,7 +58,7 @@ func parse(args []string) (settings, error) {
 	f.StringVar(&only, "only", "puts,reads,txn,watch,lease", "which `suites`")
 	f.StringVar(&load, "load", "", "of the suites only the loads whose names hold this `text`")
 	f.StringVar(&names, "systems", "etcd,muster", "which `systems`, in the order of the table")
-	f.StringVar(&targets, "to", toLeader+","+toAll, "whom the clients ask: leader (puts only), all")
+	f.StringVar(&targets, "to", toLeader+","+toAll, "whom the clients ask: leader (puts and keep-alives only), all")
 	f.StringVar(&clients, "clients", "1,100,1000", "`numbers` of concurrent clients")
 	f.IntVar(&s.conns, "conns", 12, "connections that the clients share, at most one per client and target member")
 	f.IntVar(&s.rounds, "rounds", 3, "how often each cell is measured; the table shows medians")
