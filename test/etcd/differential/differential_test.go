@@ -17,7 +17,7 @@ var (
 
 func TestKV(t *testing.T)    { run(t, kvProgram) }
 func TestLease(t *testing.T) { run(t, leaseProgram) }
-func TestWatch(t *testing.T) { run(t, watchProgram) }
+func TestWatch(t *testing.T) { runSome(t, (*seeds+1)/2, watchProgram) }
 func TestAuth(t *testing.T)  { run(t, authProgram) }
 
 func TestLock(t *testing.T) { run(t, lockProgram) }
@@ -35,7 +35,7 @@ func TestGuarded(t *testing.T) { runSome(t, (*seeds+3)/4, guardedProgram) }
 func TestCluster(t *testing.T) { run(t, clusterProgram) }
 
 // TestRestart stops and kills, and compares all that is there afterwards.
-func TestRestart(t *testing.T) { runSome(t, (*seeds+9)/10, restartProgram) }
+func TestRestart(t *testing.T) { runSome(t, (*seeds+14)/15, restartProgram) }
 
 // TestThree asks one of three members each time.
 func TestThree(t *testing.T) { runOn(t, 3, (*seeds+4)/5, threeProgram) }

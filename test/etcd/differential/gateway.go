@@ -1,6 +1,7 @@
 package differential
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -150,12 +151,18 @@ func (s *session) normalValue(name string, v any) any {
 		for _, e := range v {
 			out = append(out, s.normalValue(name, e))
 		}
+		if name == "errors" || name == "alarms" { // of alarms, which etcd keeps in a map
+			slices.SortFunc(out, func(a, b any) int { return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+		}
 		return out
 	case string:
 		if key, err := base64.StdEncoding.DecodeString(v); name == "key" && err == nil {
 			return base64.StdEncoding.EncodeToString(s.keyOf(key))
 		}
-		if n, err := strconv.ParseInt(v, 10, 64); err == nil && n >= drawn {
+		if n, err := strconv.ParseInt(v, 10, 64); err == nil && n >= drawn && (name == "lease" || name == "ID") {
+			if name == "lease" { // an ID may be a member's
+				s.learnDrawn(n)
+			}
 			if i := slices.Index(s.leases, n); i >= 0 {
 				return strconv.Itoa(chosenLease - i)
 			}

@@ -60,7 +60,8 @@ func (s *session) learn(req proto.Message, answer []proto.Message) {
 // drawn are the IDs that a server draws; no program names one as large.
 const drawn = 1 << 40
 
-// learnDrawn learns of a lease that was granted on the way to something else.
+// learnDrawn learns of a lease that was granted on the way to something else, at
+// the latest when it is seen.
 func (s *session) learnDrawn(id int64) {
 	if id >= drawn && !slices.Contains(s.leases, id) {
 		s.leases = append(s.leases, id)
@@ -141,6 +142,7 @@ func (s *session) symbolic(m protoreflect.Message) {
 	visit(m, func(m protoreflect.Message, f protoreflect.FieldDescriptor) {
 		switch {
 		case isLease(f):
+			s.learnDrawn(m.Get(f).Int())
 			if i := slices.Index(s.leases, m.Get(f).Int()); i >= 0 {
 				m.Set(f, protoreflect.ValueOfInt64(chosenLease-int64(i)))
 			}

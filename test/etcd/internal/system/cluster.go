@@ -1,6 +1,7 @@
 package system
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -157,13 +158,22 @@ func (m *Member) Stop() error {
 	}
 }
 
-// Alive is an error that holds the end of the log of a process that ended by
-// itself.
+// shownOfLog is how much is shown of a log, in bytes.
+const shownOfLog = 2000
+
+// Alive is an error that holds the log of a process that ended by itself, from
+// where it panicked, or the end of it.
 func (m *Member) Alive() error {
 	select {
 	case <-m.done:
 		log, _ := os.ReadFile(m.log) // an empty one says as much
-		return fmt.Errorf("%s %s ended by itself: %s", m.kind.Name, m.Name, log[max(0, len(log)-2000):])
+		last := log[max(0, len(log)-shownOfLog):]
+		if i := bytes.Index(log, []byte("panic")); i >= 0 {
+			last = log[max(0, i-shownOfLog/2):min(len(log), i+shownOfLog/2)]
+		} else if i := bytes.Index(log, []byte(`"level":"fatal"`)); i >= 0 {
+			last = log[i:min(len(log), i+shownOfLog)]
+		}
+		return fmt.Errorf("%s %s ended by itself: %s", m.kind.Name, m.Name, last)
 	default:
 		return nil
 	}
