@@ -40,6 +40,9 @@ func TestRestart(t *testing.T) { runSome(t, (*seeds+14)/15, restartProgram) }
 // TestThree asks one of three members each time.
 func TestThree(t *testing.T) { runOn(t, 3, (*seeds+4)/5, threeProgram) }
 
+// TestRestartThree plays in long runs alone: nearly all of its time is waiting.
+func TestRestartThree(t *testing.T) { runOn(t, 3, *seeds/50, restartThreeProgram) }
+
 // TestMany plays fewer, for each has thousands of keys.
 func TestMany(t *testing.T) { runSome(t, (*seeds+9)/10, manyProgram) }
 
@@ -54,6 +57,9 @@ func runSome(t *testing.T, seeds int, make func(*gen) program) { runOn(t, 1, see
 
 // runOn plays them on systems of that many members.
 func runOn(t *testing.T, size, seeds int, make func(*gen) program) {
+	if seeds == 0 {
+		t.Skip("no seeds")
+	}
 	kind := kindOf(t)
 	p := newPair(t, kind, size)
 	steps := 0

@@ -58,9 +58,11 @@ func (g *gen) leaseStep() Step {
 
 // ttl is in seconds.
 func (g *gen) ttl() int64 {
-	if g.slow && g.one(10) {
+	switch {
+	case !g.one(10):
+	case g.slow:
 		return pick[int64](g, 9_000_000_000, 9_000_000_001, 1<<62)
-	} else if g.one(10) {
+	default:
 		return pick[int64](g, 0, -1, 9_000_000_000, 9_000_000_001, 1<<62)
 	}
 	return pick[int64](g, 1000, 2000, 3000, 100_000)

@@ -218,7 +218,7 @@ func onlyAsMessage(req proto.Message) bool {
 // order to go on, and not so that it becomes one that changeFields may not make.
 func mayDamage(step Step) bool {
 	switch step.Req.(type) {
-	case *pb.MemberAddRequest, *pb.AuthUserAddRequest, *pb.AuthUserChangePasswordRequest, *pb.AuthenticateRequest,
+	case *pb.MemberAddRequest, *pb.MemberUpdateRequest, *pb.AuthUserAddRequest, *pb.AuthUserChangePasswordRequest, *pb.AuthenticateRequest,
 		*pb.WatchRequest, *pb.LeaseGrantRequest, *v3lockpb.LockRequest, *v3electionpb.CampaignRequest:
 		return false
 	}

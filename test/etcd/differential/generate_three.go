@@ -47,6 +47,24 @@ func threeProgram(g *gen) program {
 	return prog
 }
 
+// restartThreeProgram restarts all three, and asks each for a part of what is there.
+func restartThreeProgram(g *gen) program {
+	prog := restartProgram(g)
+	for i := range prog.steps {
+		step := &prog.steps[i]
+		switch {
+		case step.Method == watchMethod || step.Method == closeMethod:
+			step.Member = step.Stream
+		case strings.HasPrefix(step.Method, "Cluster/"), step.Method == "Maintenance/MoveLeader":
+			step.Method, step.Req, step.kept = "Cluster/MemberList", &pb.MemberListRequest{Linearizable: true}, false
+			fallthrough
+		default:
+			step.Member = g.IntN(3)
+		}
+	}
+	return prog
+}
+
 // voterChange adds a member that never starts, where there is none, and changes
 // it. Three of four can do without it.
 func (g *gen) voterChange() Step {
