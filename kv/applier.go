@@ -23,9 +23,15 @@ type applier struct {
 	known  *known
 	hub    *hub // nil: there are no watches
 	counts *counts
-	begin  int64 // revision before the current command
-	first  int   // len(pend.changes) before the current command
+	limits pieceLimits
 	enc    encoder
+
+	gen      *generation // of the current Apply call
+	begin    int64       // revision before the current command
+	first    int         // len(pend.changes) before the current command
+	subs     int         // changes of the current command, with those of pieces
+	pieces   int         // that the current Apply call has written
+	detached int         // keys that the current command has removed from leases
 }
 
 // attach makes g's database the applier's, and reads what is kept of it in
@@ -41,7 +47,7 @@ func (a *applier) attach(g *generation) error {
 func (a *applier) start(g *generation) error {
 	st := g.state.Load()
 	a.rev, a.begin, a.compacted = st.current, st.current, st.compacted
-	a.first = 0
+	a.gen, a.first, a.pieces, a.recent.taken = g, 0, 0, 0
 	if !g.flushed.Swap(false) {
 		return nil
 	}
@@ -64,21 +70,25 @@ func (a *applier) finish() error {
 // run carries out one command. The reply is set only if it is wanted. An
 // error means that this member can't go on.
 func (a *applier) run(e statemachine.Entry) (Reply, error) {
-	a.first = len(a.pend.changes)
+	a.first, a.subs, a.detached = len(a.pend.changes), 0, 0
 	reply, err := a.obey(e)
 	if err != nil {
 		return Reply{}, err
 	}
 	if reply.Err != nil {
+		if a.subs > len(a.pend.changes)-a.first {
+			return Reply{}, fmt.Errorf("log entry %d is refused (%w) when a piece of it is written", e.Index, reply.Err)
+		}
+		a.subs = 0
 		a.pend.rollback(a.first)
 		a.facts.rollback()
 	}
 	a.facts.keep()
-	if len(a.pend.changes) > a.first {
+	if a.subs > 0 {
 		a.begin++
 	}
 	a.rev = a.begin
-	return reply, nil
+	return reply, a.relieve()
 }
 
 // dispatch carries out a command that nothing speaks against.
@@ -99,7 +109,7 @@ func (a *applier) dispatch(e statemachine.Entry) (Reply, error) {
 		if proto.Unmarshal(body, &r) != nil {
 			return Reply{Err: ErrBadCommand}, nil
 		}
-		return replyOf(a.deleteRange(&r, e.Wanted))
+		return a.runDelete(&r, e.Wanted)
 	case opTxn:
 		var r pb.TxnRequest
 		if proto.Unmarshal(body, &r) != nil {
@@ -171,6 +181,7 @@ func (a *applier) put(p put, wanted bool) (resp *pb.PutResponse, found bool, err
 	value, lease := p.value, p.lease
 	if p.ignoreValue {
 		value = a.pend.arena.clone(prev.value)
+		a.pend.grown += len(value)
 	}
 	if p.ignoreLease {
 		lease = prev.meta.Lease
@@ -201,6 +212,9 @@ func (a *applier) latest(key []byte, whole bool) (item, bool, error) {
 	if c := a.pend.at(key, math.MaxInt64); c != nil {
 		return item{meta: c.meta}, c.meta.Version > 0, nil
 	}
+	if a.recent.stale { // a piece was more than it takes
+		return a.get(key, math.MaxInt64)
+	}
 	if m, ok := a.recent.get(key); ok {
 		return item{meta: m}, m.Version > 0, nil
 	}
@@ -210,44 +224,13 @@ func (a *applier) latest(key []byte, whole bool) (item, bool, error) {
 // write adds a version of key to the current command. key and value must stay
 // as they are until finish.
 func (a *applier) write(key, value []byte, m mvcc.Meta) error {
-	sub := len(a.pend.changes) - a.first
-	if int64(sub) >= math.MaxUint32 {
+	if int64(a.subs) >= math.MaxUint32 {
 		return fmt.Errorf("revision %d: more than %d changes in one command", a.begin+1, uint32(math.MaxUint32))
 	}
-	a.pend.add(change{key: key, value: value, rev: mvcc.Revision{Main: a.begin + 1, Sub: uint32(sub)}, meta: m})
+	a.pend.add(change{key: key, value: value, rev: mvcc.Revision{Main: a.begin + 1, Sub: uint32(a.subs)}, meta: m})
+	a.subs++
 	a.rev = a.begin + 1
 	return nil
-}
-
-// deleteRange writes a tombstone for each live key of the range.
-func (a *applier) deleteRange(r *pb.DeleteRangeRequest, wanted bool) (*pb.DeleteRangeResponse, error) {
-	resp := &pb.DeleteRangeResponse{Header: &pb.ResponseHeader{}}
-	a.counts.deletes.Add(1)
-	doomed := &a.pend.doomed
-	doomed.start()
-	err := a.scan(spanOf(r.GetKey(), r.GetRangeEnd()), a.rev, func(it item) (bool, error) {
-		doomed.add(it.key, it.meta.Lease)
-		if wanted && r.GetPrevKv() {
-			resp.PrevKvs = append(resp.PrevKvs, it.kv())
-		}
-		return true, nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	a.pend.grow(doomed.n)
-	for key, lease := range doomed.all() {
-		a.moveAttachment(key, lease, 0)
-		if err := a.write(key, nil, mvcc.Meta{}); err != nil {
-			return nil, err
-		}
-	}
-	if !wanted {
-		return nil, nil
-	}
-	resp.Deleted = int64(doomed.n)
-	resp.Header.Revision = a.rev
-	return resp, nil
 }
 
 // compact moves the mark below which history may not be read. Nothing is

@@ -23,7 +23,8 @@ type Backup struct {
 // Backup makes an image of what was applied before the call, or a little more.
 // Other than Checkpoint it may be called by anybody at any time, also beside
 // Apply: which index and revision it holds is read from the image itself, whose
-// every moment is one between two calls of Apply. It must be closed.
+// every moment is one between two calls of Apply, perhaps with pieces of one
+// beside it, which whoever opens it takes back. It must be closed.
 func (s *Store) Backup() (*Backup, error) {
 	g, err := s.acquire()
 	if err != nil {

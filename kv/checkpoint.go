@@ -115,7 +115,7 @@ func (s *Store) bringUp(name, dir string, through uint64) (*generation, error) {
 	if err != nil {
 		return nil, err
 	}
-	if empty {
+	if err = s.takeBack(g); err == nil && empty {
 		err = s.found(g, through)
 	}
 	if applied := g.state.Load().applied; err == nil && applied < through {

@@ -41,6 +41,11 @@
 //   - One Pebble batch per Apply call holds the effects and the applied index.
 //     Pebble's WAL is off: the raft log is the WAL. What is lost in a crash is
 //     a suffix of whole Apply calls, and Open returns where to go on from.
+//   - What a command changes beyond some mebibytes is written in pieces before
+//     that batch, of versions that nobody reads until then (see pieces.go). Open
+//     takes back what a crash has left of them. So no command is too large to be
+//     carried out, and what it takes of memory is bounded. What can be refused is
+//     refused before a piece is written.
 //   - A read sees one revision, the one published after the last commit.
 //     Versions are never changed, so it needs no lock, only to skip what is newer.
 //   - A failed write to disk is final: the store refuses everything from then

@@ -20,6 +20,8 @@ type state struct {
 	current   int64  // revision of the last write; 1 when there was none
 	compacted int64  // history below it may not be read; -1 when there was no compaction
 
+	unfinished bool // there are pieces of an Apply call that is not over; they are above current
+
 	auth *Auth // as of then; not encoded, and set only in what is published
 }
 
@@ -28,7 +30,10 @@ const (
 	// oldFormat had no leases, users and alarms, and older records of the event
 	// log. It is read, and becomes stateFormat at the next commit.
 	oldFormat = 1
-	stateLen  = 1 + 3*8
+	// unfinishedFormat is stateFormat with pieces of an Apply call after it.
+	// Versions that know nothing of those must not open such a database.
+	unfinishedFormat = 3
+	stateLen         = 1 + 3*8
 )
 
 func emptyState() *state { return &state{current: 1, compacted: -1} }
@@ -36,15 +41,19 @@ func emptyState() *state { return &state{current: 1, compacted: -1} }
 func stateKey() []byte { return mvcc.MetaKey("state") }
 
 func (s *state) append(dst []byte) []byte {
-	dst = append(dst, stateFormat)
+	format := byte(stateFormat)
+	if s.unfinished {
+		format = unfinishedFormat
+	}
+	dst = append(dst, format)
 	dst = binary.BigEndian.AppendUint64(dst, s.applied)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(s.current))
 	return binary.BigEndian.AppendUint64(dst, uint64(s.compacted))
 }
 
 func decodeState(b []byte) (*state, error) {
-	if len(b) > 0 && b[0] != stateFormat && b[0] != oldFormat {
-		return nil, fmt.Errorf("the store has format %d, this version reads up to %d: run the version that wrote it", b[0], stateFormat)
+	if len(b) > 0 && b[0] != stateFormat && b[0] != oldFormat && b[0] != unfinishedFormat {
+		return nil, fmt.Errorf("the store has format %d, this version reads up to %d: run the version that wrote it", b[0], unfinishedFormat)
 	}
 	if len(b) != stateLen {
 		return nil, fmt.Errorf("damaged store: its state has %d bytes, want %d", len(b), stateLen)
@@ -53,6 +62,8 @@ func decodeState(b []byte) (*state, error) {
 		applied:   binary.BigEndian.Uint64(b[1:]),
 		current:   int64(binary.BigEndian.Uint64(b[9:])),
 		compacted: int64(binary.BigEndian.Uint64(b[17:])),
+
+		unfinished: b[0] == unfinishedFormat,
 	}, nil
 }
 

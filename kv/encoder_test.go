@@ -11,7 +11,7 @@ func TestFormats(t *testing.T) {
 	for _, tt := range []struct {
 		format byte
 		says   string
-	}{{oldFormat, ""}, {stateFormat, ""}, {stateFormat + 1, "run the version that wrote it"}, {0, "run the version that wrote it"}} {
+	}{{oldFormat, ""}, {stateFormat, ""}, {unfinishedFormat, ""}, {unfinishedFormat + 1, "run the version that wrote it"}, {0, "run the version that wrote it"}} {
 		b := want.append(nil)
 		b[0] = tt.format
 		got, err := decodeState(b)
@@ -21,7 +21,9 @@ func TestFormats(t *testing.T) {
 			}
 			continue
 		}
-		if err != nil || *got != *want {
+		want := *want
+		want.unfinished = tt.format == unfinishedFormat
+		if err != nil || *got != want {
 			t.Errorf("format %d: %+v, %v", tt.format, got, err)
 		}
 	}

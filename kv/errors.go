@@ -51,6 +51,11 @@ var (
 	ErrNoPasswordUser = status.Error(codes.Unknown, "auth: authentication failed, password was given for no password user")
 )
 
+// ErrPreviousTooLarge has no code of its own in etcd, which deletes and then
+// can't answer.
+var ErrPreviousTooLarge = status.Error(codes.ResourceExhausted, "muster: the keys to delete hold more than 1 GiB, "+
+	"which is too much for one reply: delete them without prev_kv, or in several ranges; nothing was deleted")
+
 var (
 	// ErrBadCommand is the reply to a command that this package did not encode.
 	// It changed nothing, on any member.

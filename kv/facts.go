@@ -16,8 +16,9 @@ import (
 // beside the versions of keys (alarms, leases, users), until it goes to Pebble
 // in the batch of the call. A fact has no history: there is its newest value.
 type facts struct {
-	newest map[string][]byte // nil: deleted
-	undo   []func()          // of the current command, oldest first
+	newest  map[string][]byte // nil: deleted
+	dropped []factRanges      // of the database; what is in newest came after, or is gone
+	undo    []func()          // of the current command, oldest first
 }
 
 // known is what is kept in memory of the facts. The applier writes it; readers
@@ -80,6 +81,7 @@ func (f *facts) reset() {
 		return
 	}
 	clear(f.newest)
+	f.dropped = nil
 	f.keep()
 }
 
@@ -87,6 +89,9 @@ func (f *facts) reset() {
 func (a *applier) fact(key []byte) (value []byte, ok bool, err error) {
 	if v, ok := a.facts.newest[string(key)]; ok {
 		return v, v != nil, nil
+	}
+	if a.facts.isDropped(key) {
+		return nil, false, nil
 	}
 	return readFact(a.db, key)
 }
@@ -132,6 +137,9 @@ func (a *applier) scanFacts(lower, upper []byte, visit func(key, value []byte) e
 		if len(own) > 0 && own[0] == string(key) {
 			return nil // the next round, or the end, visits it
 		}
+		if a.facts.isDropped(key) {
+			return nil
+		}
 		return visit(key, value)
 	})
 	for _, k := range own {
@@ -168,6 +176,9 @@ func scanFacts(db *pebble.DB, lower, upper []byte, visit func(key, value []byte)
 
 // encode adds the facts to the batch, in the order of their keys.
 func (f *facts) encode(b *pebble.Batch) error {
+	if err := f.encodeDropped(b); err != nil {
+		return err
+	}
 	for _, k := range slices.Sorted(maps.Keys(f.newest)) {
 		var err error
 		if v := f.newest[k]; v != nil {

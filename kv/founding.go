@@ -68,6 +68,9 @@ func openImage(fs vfs.FS, dir string) (*Store, *generation, error) {
 }
 
 func (s *Store) prepareFounding(g *generation, opt FoundingOptions) (uint64, error) {
+	if err := s.takeBack(g); err != nil {
+		return 0, err
+	}
 	st := *g.state.Load()
 	st.applied = max(st.applied, firstIndex)
 	switch {
@@ -125,18 +128,18 @@ func InspectImage(ctx context.Context, fs vfs.FS, dir string) (info ImageInfo, e
 		})
 	})
 	if err == nil {
-		info.Versions, err = countVersions(ctx, g.db, st.compacted)
+		info.Versions, err = countVersions(ctx, g.db, st.current, st.compacted)
 	}
 	return info, err
 }
 
-func countVersions(ctx context.Context, r pebble.Reader, compacted int64) (n int64, err error) {
+func countVersions(ctx context.Context, r pebble.Reader, current, compacted int64) (n int64, err error) {
 	var v view
 	lower, upper := span{open: true}.bounds()
 	err = eachEntry(ctx, r, lower, upper, func(it *pebble.Iterator) error {
 		cur, at, err := v.decode(it)
 		old := at.Main <= compacted
-		if !(old && cur.meta.Version == 0) {
+		if at.Main <= current && !(old && cur.meta.Version == 0) {
 			n++
 		}
 		if old {

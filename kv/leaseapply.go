@@ -129,17 +129,19 @@ func (a *applier) revoke(id int64, wanted bool) (Reply, error) {
 	if !exists {
 		return Reply{Err: ErrLeaseNotFound}, nil
 	}
-	keys, err := a.attached(id)
+	gone := detached{span: span{open: true}}
+	err = a.attached(id, func(key []byte) error {
+		a.detach(&gone, key, id)
+		if err := a.write(a.pend.arena.clone(key), nil, mvcc.Meta{}); err != nil {
+			return err
+		}
+		return a.relieve()
+	})
 	if err != nil {
 		return Reply{}, err
 	}
+	a.detachRest(gone)
 	a.known.leases.touch(id)
-	for _, key := range keys {
-		a.deleteFact(mvcc.AppendAttachment(nil, id, key))
-		if err := a.write(key, nil, mvcc.Meta{}); err != nil {
-			return Reply{}, err
-		}
-	}
 	a.deleteFact(mvcc.LeaseKey(id))
 	a.leaseChanged(leaseGone, Lease{ID: id})
 	if !wanted {
@@ -148,9 +150,10 @@ func (a *applier) revoke(id int64, wanted bool) (Reply, error) {
 	return Reply{Response: &pb.LeaseRevokeResponse{Header: &pb.ResponseHeader{Revision: a.rev}}}, nil
 }
 
-// attached lists the keys that hang on a lease, sorted, as the current command
-// sees them.
-func (a *applier) attached(id int64) (keys [][]byte, err error) {
+// attached visits the keys that hang on a lease, sorted, as the current command
+// sees them, until visit fails. key is valid during the visit, which may remove
+// it from the lease.
+func (a *applier) attached(id int64, visit func(key []byte) error) error {
 	lower, upper := mvcc.AttachmentBounds(id)
 	scan := a.scanFacts
 	if _, own := a.known.leases.touched[id]; !own { // thousands may go in one call
@@ -158,15 +161,13 @@ func (a *applier) attached(id int64) (keys [][]byte, err error) {
 			return scanFacts(a.db, lower, upper, visit)
 		}
 	}
-	err = scan(lower, upper, func(key, _ []byte) error {
+	return scan(lower, upper, func(key, _ []byte) error {
 		user, ok := mvcc.AttachedKey(key)
 		if !ok {
 			return fmt.Errorf("damaged store: %x names no key of lease %016x", key, id)
 		}
-		keys = append(keys, a.pend.arena.clone(user))
-		return nil
+		return visit(user)
 	})
-	return keys, err
 }
 
 // note sets how long leases have left, in the name of the leader of term.

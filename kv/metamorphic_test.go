@@ -61,6 +61,7 @@ type world struct {
 	images int
 	gens   int // directories used for the store
 	dir    string
+	cut    int           // calls that a crash cut short between pieces
 	bites  chan struct{} // one for each batch that the purger may write; see allow
 }
 
@@ -111,6 +112,7 @@ func (w *world) replay(applied uint64) {
 			atBoundary = atBoundary || l.through == applied
 			continue
 		}
+		w.smallPieces()
 		if _, err := w.s.Apply(l.through, l.entries); err != nil {
 			w.t.Fatalf("repeat through %d after %d: %v", l.through, applied, err)
 		}
@@ -140,7 +142,7 @@ func (w *world) write() {
 	}
 	w.index += uint64(w.rnd.IntN(2))
 	l.through = w.index
-	w.s.applier.recent.most = w.rnd.IntN(20) // more is flushed at once
+	w.smallPieces()
 	got, err := w.s.Apply(l.through, l.entries)
 	if err != nil {
 		w.t.Fatalf("Apply: %v", err)
@@ -261,6 +263,8 @@ func TestMetamorphic(t *testing.T) {
 				case n < 98:
 					must(t, w.s.Close())
 					w.open()
+				case n < 99 && w.rnd.IntN(2) == 0:
+					w.crashWithin()
 				case n < 99:
 					w.crash()
 				default:
@@ -293,6 +297,7 @@ func (w *world) sameHash() {
 	must(w.t, other.opt.FS.MkdirAll("kv", 0o755))
 	_, err := other.Open("kv")
 	must(w.t, err)
+	other.applier.limits.attachments = w.rnd.IntN(2) * 1000
 	var all []statemachine.Entry
 	for _, l := range w.log {
 		for _, e := range l.entries {

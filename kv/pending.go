@@ -16,8 +16,8 @@ type change struct {
 	older      int32     // index of the change of this key before it, or -1; set by index
 }
 
-// pending holds what the commands of one Apply call wrote, until it goes to
-// Pebble in one batch. It is how a command sees those before it.
+// pending holds what the commands of one Apply call wrote, or of the current piece
+// of one, until it goes to Pebble in one batch. It is how a command sees those before it.
 //
 // Its slices alias the commands, which is why reset must run before Apply
 // returns.
@@ -26,6 +26,7 @@ type change struct {
 // very many keys is often the only one of its call, and then nobody does.
 type pending struct {
 	changes []change
+	grown   int              // bytes, about, that they take and no command brought
 	indexed int              // of changes: as many are in newest and order
 	newest  map[string]int32 // index of the newest change; the keys alias changes' keys
 	order   []int32          // one index for each key of newest, sorted by key once sorted is set
@@ -40,7 +41,7 @@ func (p *pending) reset() {
 		return
 	}
 	clear(p.changes) // let go of the commands
-	p.changes, p.indexed = p.changes[:0], 0
+	p.changes, p.indexed, p.grown = p.changes[:0], 0, 0
 	clear(p.newest)
 	p.order = p.order[:0]
 	p.arena.reset()
@@ -57,6 +58,9 @@ func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 // add appends a version. key and value are kept until reset.
 func (p *pending) add(c change) {
 	c.older = -1
+	if c.meta.Version == 0 {
+		p.grown += tombstoneBytes(c.key)
+	}
 	p.changes = append(p.changes, c)
 }
 

@@ -64,8 +64,8 @@ func (a *Auth) MayReadTxn(c Caller, t *pb.TxnRequest) error {
 type permit struct {
 	auth   *Auth
 	caller Caller
-	// attached lists the keys that hang on a lease.
-	attached func(lease int64) ([][]byte, error)
+	// attached visits the keys that hang on a lease, until visit fails.
+	attached func(lease int64, visit func(key []byte) error) error
 }
 
 // mayRun says why the caller of a command is refused. Who compacts, deals with
@@ -165,11 +165,12 @@ func (p permit) lease(id int64) (refusal, err error) {
 	if p.auth.MayAdminister(p.caller) == nil {
 		return nil, nil
 	}
-	keys, err := p.attached(id)
-	for _, key := range keys {
-		if refusal := p.auth.MayWrite(p.caller, key, nil); refusal != nil {
-			return refusal, err
-		}
+	err = p.attached(id, func(key []byte) error {
+		refusal = p.auth.MayWrite(p.caller, key, nil)
+		return refusal
+	})
+	if refusal != nil {
+		return refusal, nil
 	}
 	return nil, err
 }

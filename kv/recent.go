@@ -24,7 +24,8 @@ import (
 type recent struct {
 	young, old recentTable
 
-	most  int  // changes that are taken at once
+	most  int  // changes that are taken of one Apply call
+	taken int  // of the current one
 	stale bool // there were more: what it knows is wrong until it starts anew
 }
 
@@ -36,12 +37,12 @@ func newRecent(applied uint64) recent {
 	}
 }
 
-// maxRecentChanges of one Apply call take some 150 MiB.
-const maxRecentChanges = 1 << 20
+// maxRecentChanges of one Apply call take some 40 MiB.
+const maxRecentChanges = 1 << 18
 
-// take notes what an Apply call wrote.
+// take notes what an Apply call wrote, or a piece of it.
 func (r *recent) take(changes []change) {
-	if len(changes) > r.most {
+	if r.taken += len(changes); r.taken > r.most {
 		r.stale = true
 		return
 	}

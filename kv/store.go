@@ -52,6 +52,7 @@ func New(opt Options) *Store {
 		failed: make(chan struct{}), hashing: make(chan struct{}, 1),
 	}
 	s.applier.known, s.applier.hub, s.applier.counts = &s.known, &s.hub, &s.counts
+	s.applier.limits = defaultPieceLimits()
 	s.hub.init()
 	s.known.tokens = s.opt.Tokens
 	return s
@@ -92,6 +93,10 @@ func (s *Store) Open(dir string) (applied uint64, err error) {
 	if err != nil {
 		s.cache.Unref()
 		return 0, fmt.Errorf("kv: %w", err)
+	}
+	if err := s.takeBack(g); err != nil {
+		s.cache.Unref()
+		return 0, errors.Join(fmt.Errorf("kv: %w", err), g.db.Close())
 	}
 	if err := s.applier.attach(g); err != nil {
 		s.cache.Unref()
@@ -151,7 +156,7 @@ func (s *Store) apply(g *generation, through uint64, entries []statemachine.Entr
 }
 
 // commit writes everything pending and the state in one batch, then lets the
-// readers see it.
+// readers see it, and pieces that were written before.
 func (a *applier) commit(g *generation, st *state) error {
 	b := g.db.NewBatchWithSize(batchSize(a.pend.changes))
 	defer closeQuietly(b)
@@ -161,11 +166,9 @@ func (a *applier) commit(g *generation, st *state) error {
 	if err := a.facts.encode(b); err != nil {
 		return err
 	}
-	if err := g.db.Apply(b, pebble.NoSync); err != nil {
+	if err := a.apply(g, b); err != nil {
 		return fmt.Errorf("write revisions up to %d: %w", st.current, err)
 	}
-	g.pending.Add(int64(b.Len()))
-	a.known.written.Add(int64(b.Len()))
 	a.recent.take(a.pend.changes)
 	st.auth = a.known.auth.p
 	moved := st.compacted != g.state.Load().compacted
@@ -175,7 +178,7 @@ func (a *applier) commit(g *generation, st *state) error {
 		g.purger.kick()
 	}
 	if a.hub != nil {
-		a.hub.committed(a.pend.changes, st.current)
+		a.hub.committed(a.pend.changes, a.pieces == 0, st.current)
 	}
 	return nil
 }

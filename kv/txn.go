@@ -19,6 +19,9 @@ func (a *applier) runTxn(t *pb.TxnRequest, wanted bool) (Reply, error) {
 	if err != nil || refusal != nil {
 		return Reply{Err: refusal}, err
 	}
+	if refusal, err = a.refusesWhole(b); err != nil || refusal != nil {
+		return Reply{Err: refusal}, err
+	}
 	a.counts.txn(b.ops)
 	resp, refusal, err := a.execute(b, wanted)
 	if err != nil || refusal != nil {
@@ -68,10 +71,6 @@ func (a *applier) refusesPut(p *pb.PutRequest) (refusal, err error) {
 // execute carries out the branch. The response is nil unless it is wanted;
 // ranges, which change nothing, are then left out. Only the outermost response
 // has a revision in its header, as in etcd; the caller sets it.
-//
-// A put of a key that the same transaction deleted is refused here if it
-// ignores the value. etcd stops with a panic on that; see checkWrites for how
-// it gets so far.
 func (a *applier) execute(b branch, wanted bool) (resp *pb.TxnResponse, refusal, err error) {
 	if wanted {
 		resp = newTxnResponse(b)
@@ -102,6 +101,9 @@ func (a *applier) execute(b branch, wanted bool) (resp *pb.TxnResponse, refusal,
 			r, refusal, err = a.execute(nested[0], wanted)
 			nested = nested[1:]
 			out = &pb.ResponseOp{Response: &pb.ResponseOp_ResponseTxn{ResponseTxn: r}}
+		}
+		if err == nil && refusal == nil {
+			err = a.relieve()
 		}
 		if err != nil || refusal != nil {
 			return nil, refusal, err

@@ -38,18 +38,21 @@ func (h *hub) init() {
 	h.groups, h.index = map[*Watches]struct{}{}, newWatchIndex()
 }
 
-// committed tells of the changes of one Apply call, after readers see them.
-// Without watches it costs one lock that nobody else wants.
-func (h *hub) committed(changes []change, current int64) {
+// committed tells of the changes of one Apply call, after readers see them; all
+// says that these are all of them. Without watches it costs one lock that nobody
+// else wants.
+func (h *hub) committed(changes []change, all bool, current int64) {
 	in, p, lost := &h.in, (*page)(nil), false
 	if in.on.Load() {
-		if lost = pageBytes(changes) > h.limits.inbox; !lost {
+		if lost = !all || pageBytes(changes) > h.limits.inbox; !lost {
 			p = newPage(changes)
 		}
 	}
 	in.mu.Lock()
 	if p == nil && !lost && in.on.Load() { // it began a moment ago
-		p = newPage(changes)
+		if lost = !all; all {
+			p = newPage(changes)
+		}
 	}
 	in.last = current
 	if p != nil {
