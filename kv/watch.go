@@ -24,12 +24,14 @@ type WatchSpec struct {
 }
 
 // WatchBatch is what one watch is told at once: all of its events of one or
-// more revisions that follow on those of the batch before. No revision is
-// divided between two batches.
+// more revisions that follow on those of the batch before. A revision is divided
+// between batches only if it holds more than some mebibytes of events for the
+// watch; the parts follow each other, and no batch of another watch is between them.
 type WatchBatch struct {
 	ID        int64
 	Events    []*mvccpb.Event // by revision, and within it by sub-revision; shared: not to be changed
 	Revision  int64           // for the header: of the last event, or the store's if the past was read
+	Partial   bool            // the next batch has more events of the last one's revision, or says that they are compacted
 	Compacted int64           // if not 0, the watch is gone: history that it still wanted is compacted up to here
 }
 
@@ -47,6 +49,7 @@ type Watches struct {
 	byID map[int64]*watcher
 
 	scratch []*pageEvent // what Poll is at
+	cut     cutWatch
 
 	// Guarded by hub.mu.
 	ready  []*watcher // something is to be done for these, in this order
@@ -98,6 +101,9 @@ func (g *Watches) Remove(id int64) bool {
 	if w == nil {
 		return false
 	}
+	if g.cut.w == w {
+		g.cut = cutWatch{}
+	}
 	g.s.hub.remove(w)
 	return true
 }
@@ -136,9 +142,11 @@ func (g *Watches) Ready() <-chan struct{} {
 // those of the disk.
 func (g *Watches) Poll() (batch *WatchBatch, more bool, err error) {
 	h := &g.s.hub
-	w, t, err := h.take(g)
-	if err != nil || w == nil {
-		return nil, false, err
+	w, t := g.cut.w, g.cut.task()
+	if w == nil {
+		if w, t, err = h.take(g); err != nil || w == nil {
+			return nil, false, err
+		}
 	}
 	p := piece{events: t.due, through: t.through, current: t.through}
 	if t.due == nil {
@@ -146,10 +154,15 @@ func (g *Watches) Poll() (batch *WatchBatch, more bool, err error) {
 			return nil, false, err
 		}
 	}
-	batch, err = g.batch(w, p)
+	batch, err = g.batch(w, &p)
 	clear(g.scratch) // it would keep pages alive
 	if err != nil {
 		return nil, false, err
+	}
+	if g.cut = (cutWatch{}); p.cut.Main != 0 {
+		g.cut = cutWatch{w, p.cut}
+		h.cut(w, p.through)
+		return batch, true, nil
 	}
 	if p.compacted != 0 {
 		g.Remove(w.id)
@@ -158,7 +171,7 @@ func (g *Watches) Poll() (batch *WatchBatch, more bool, err error) {
 }
 
 // batch makes one of what was found, nil if that is nothing.
-func (g *Watches) batch(w *watcher, p piece) (*WatchBatch, error) {
+func (g *Watches) batch(w *watcher, p *piece) (*WatchBatch, error) {
 	if p.compacted != 0 {
 		return &WatchBatch{ID: w.id, Compacted: p.compacted}, nil
 	}
@@ -170,9 +183,11 @@ func (g *Watches) batch(w *watcher, p piece) (*WatchBatch, error) {
 		for _, e := range p.events {
 			b.Events = append(b.Events, e.event())
 		}
+		b.Partial = p.partial()
 		return b, nil
 	}
-	err := g.s.withPrevious(p.events, func(ev *mvccpb.Event) { b.Events = append(b.Events, ev) })
+	err := g.s.withPrevious(p, func(ev *mvccpb.Event) { b.Events = append(b.Events, ev) })
+	b.Partial = p.partial()
 	return b, err
 }
 

@@ -20,18 +20,23 @@ type watchLimits struct {
 	revisions int // in a batch
 	bytes     int // of a batch; the revision that reaches it is the last
 	events    int // looked at in one piece of work, likewise
+	part      int // bytes of a batch, with the versions before, at which a revision is divided
 }
 
 func defaultWatchLimits() watchLimits {
-	return watchLimits{inbox: 16 << 20, tail: 8 << 20, few: 2000, due: 64, revisions: 1000, bytes: 1 << 20, events: 20_000}
+	return watchLimits{
+		inbox: 16 << 20, tail: 8 << 20, few: 2000, due: 64,
+		revisions: 1000, bytes: 1 << 20, events: 20_000, part: 16 << 20,
+	}
 }
 
 // piece is what one piece of work found.
 type piece struct {
 	events    []*pageEvent
-	through   int64 // all that the watch wants up to here is in events
-	current   int64 // revision of the store
-	compacted int64 // not 0: history that it wants is gone up to here, and nothing was found
+	through   int64         // all that the watch wants up to here is in events
+	current   int64         // revision of the store
+	cut       mvcc.Revision // not 0: so is what it wants of the next revision, before this change
+	compacted int64         // not 0: history that it wants is gone up to here, and nothing was found
 
 	limits                 *watchLimits
 	revisions, bytes, seen int
@@ -59,7 +64,7 @@ func (s *Store) past(w *watcher, t task) (p piece, err error) {
 	if p.limits = &s.hub.limits; t.pages != nil {
 		p.inPages(w, t)
 	} else {
-		r := pastReader{db: g.db, state: &g.state, w: w, from: t.from, p: p}
+		r := pastReader{db: g.db, state: &g.state, w: w, from: mvcc.Revision{Main: t.from, Sub: t.sub}, p: p}
 		err = r.read()
 		p = r.p
 	}
@@ -96,7 +101,7 @@ type pastReader struct {
 	db    *pebble.DB
 	state *atomic.Pointer[state]
 	w     *watcher
-	from  int64
+	from  mvcc.Revision
 
 	p    piece
 	view view // of the same moment as the event log
@@ -105,7 +110,7 @@ type pastReader struct {
 func (r *pastReader) read() (err error) {
 	st := r.state.Load()
 	r.p.through, r.p.current = st.current, st.current
-	if r.from < st.compacted || r.from > st.current {
+	if r.from.Main < st.compacted || r.from.Main > st.current {
 		return nil
 	}
 	r.view = view{db: r.db, rev: st.current}
@@ -128,7 +133,7 @@ func (r *pastReader) read() (err error) {
 	}
 	defer closeQuietly(r.view.point)
 	// The record that holds from may begin before it.
-	if !it.SeekLT(mvcc.AppendEventKey(nil, mvcc.Revision{Main: r.from, Sub: 1})) {
+	if !it.SeekLT(mvcc.AppendEventKey(nil, mvcc.Revision{Main: r.from.Main, Sub: r.from.Sub + 1})) {
 		it.First()
 	}
 	for more := true; more && it.Valid(); it.Next() {
@@ -143,7 +148,11 @@ func (r *pastReader) read() (err error) {
 // of a quiet key passes over all that happened to others meanwhile.
 func (r *pastReader) readKey(key []byte) (err error) {
 	prefix := mvcc.AppendPrefix(nil, key)
-	end := mvcc.AppendSuffix(bytes.Clone(prefix), mvcc.Revision{Main: r.from - 1, Sub: mvcc.Newest})
+	before := mvcc.Revision{Main: r.from.Main - 1, Sub: mvcc.Newest}
+	if r.from.Sub > 0 {
+		before = mvcc.Revision{Main: r.from.Main, Sub: r.from.Sub - 1}
+	}
+	end := mvcc.AppendSuffix(bytes.Clone(prefix), before)
 	it, err := r.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: end})
 	if err != nil {
 		return err
@@ -168,7 +177,7 @@ func (r *pastReader) readKey(key []byte) (err error) {
 		}
 		r.p.seen, last = r.p.seen+1, rev.Main
 		if deleted := v.meta.Version == 0; r.w.wants(key, deleted) {
-			r.p.add(&pageEvent{key: r.w.Key, value: bytes.Clone(v.value), rev: rev.Main, meta: v.meta})
+			r.p.add(&pageEvent{key: r.w.Key, value: bytes.Clone(v.value), rev: rev.Main, sub: rev.Sub, meta: v.meta})
 		}
 	}
 	return it.Error()
@@ -193,11 +202,15 @@ func (r *pastReader) record(it *pebble.Iterator) (more bool, err error) {
 			r.p.through = e.Main - 1
 			return false, nil
 		}
-		if e.Main < r.from {
+		if e.Main < r.from.Main || e.Main == r.from.Main && e.Sub < r.from.Sub {
 			continue
 		}
 		if r.p.seen++; !r.w.wants(e.Key, e.Deleted) {
 			continue
+		}
+		if r.p.bytes >= r.p.limits.part {
+			r.p.cut, r.p.through = e.Revision, e.Main-1
+			return false, nil
 		}
 		if err := r.take(e); err != nil {
 			return false, err
@@ -211,7 +224,7 @@ func (r *pastReader) record(it *pebble.Iterator) (more bool, err error) {
 
 // take adds an event of the log, with the version that it names.
 func (r *pastReader) take(e mvcc.Event) error {
-	found := &pageEvent{key: bytes.Clone(e.Key), rev: e.Main}
+	found := &pageEvent{key: bytes.Clone(e.Key), rev: e.Main, sub: e.Sub}
 	if e.Deleted {
 		r.p.add(found)
 		return nil
@@ -244,15 +257,21 @@ func (v *view) version(key []byte, rev mvcc.Revision) (item, bool, error) {
 }
 
 // withPrevious gives each event with the version before it, as of before its
-// revision. As in etcd, it is left out where it is compacted.
-func (s *Store) withPrevious(events []*pageEvent, give func(*mvccpb.Event)) error {
+// revision, and cuts the piece where those are too large. As in etcd, it is left
+// out where it is compacted.
+func (s *Store) withPrevious(p *piece, give func(*mvccpb.Event)) error {
 	g, err := s.acquire()
 	if err != nil {
 		return err
 	}
 	defer g.release()
 	v := view{db: g.db}
-	for _, e := range events {
+	size := 0
+	for i, e := range p.events {
+		if size >= s.hub.limits.part {
+			p.cutBefore(i)
+			break
+		}
 		if e.withPrev.Load() == nil {
 			if err = e.findPrevious(&v); err != nil {
 				break
@@ -265,6 +284,8 @@ func (s *Store) withPrevious(events []*pageEvent, give func(*mvccpb.Event)) erro
 		} else {
 			give(e.withPrev.Load())
 		}
+		prev := e.withPrev.Load().GetPrevKv()
+		size += e.size() + len(prev.GetKey()) + len(prev.GetValue())
 	}
 	if cerr := v.close(); err == nil {
 		err = cerr

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -14,6 +15,7 @@ import (
 type watching struct {
 	spec WatchSpec
 	next int64 // it has been told everything older
+	part int   // and as many events of this revision
 	id   int64
 }
 
@@ -23,14 +25,17 @@ type watchWorld struct {
 	groups []*Watches
 	of     []map[int64]*watching // by group
 	ids    int64
-	told   int // events
-	gone   int // watches that compaction overtook
+	told   int           // events
+	gone   int           // watches that compaction overtook
+	parts  int           // batches that ended in the midst of a revision
+	going  map[int]int64 // group: the watch that such a batch was for
 }
 
 func (w *watchWorld) limits() watchLimits {
 	return watchLimits{
 		inbox: pick(w.rnd, 0, 600, 2000, 16<<20), tail: pick(w.rnd, 0, 600, 2000, 16<<20), few: pick(w.rnd, 0, 2000), due: pick(w.rnd, 1, 3, 64),
 		revisions: pick(w.rnd, 1, 3, 1000), bytes: pick(w.rnd, 1, 300, 1<<20), events: pick(w.rnd, 1, 7, 20_000),
+		part: pick(w.rnd, 150, 700, 16<<20),
 	}
 }
 
@@ -39,8 +44,9 @@ func (w *watchWorld) follow() {
 	w.s.hub.limits = w.limits()
 	for i := range w.groups {
 		w.groups[i] = w.s.NewWatches()
+		delete(w.going, i)
 		for _, c := range w.of[i] {
-			c.spec.From = c.next
+			c.spec.From, c.part = c.next, 0
 			w.begin(i, c)
 		}
 	}
@@ -86,13 +92,18 @@ func (w *watchWorld) poll(group, pieces int) {
 }
 
 // check holds a batch against the model: it is the next events of the watch,
-// and none of its last revision is missing.
+// and none of its last revision is missing, but for what comes with the next
+// batch of the group.
 func (w *watchWorld) check(group int, b *WatchBatch) {
 	w.t.Helper()
 	c := w.of[group][b.ID]
 	if c == nil {
 		w.t.Fatalf("batch for watch %d, which is not there", b.ID)
 	}
+	if going, is := w.going[group]; is && going != b.ID {
+		w.t.Fatalf("batch for watch %d, when watch %d has a part of revision %d", b.ID, going, w.of[group][going].next)
+	}
+	delete(w.going, group)
 	if b.Compacted != 0 {
 		if b.Compacted != w.model.compacted || c.next >= b.Compacted || len(b.Events) > 0 {
 			w.t.Fatalf("%+v of watch %+v; compacted is %d", b, c, w.model.compacted)
@@ -102,7 +113,10 @@ func (w *watchWorld) check(group int, b *WatchBatch) {
 		return
 	}
 	last := b.Events[len(b.Events)-1].Kv.ModRevision
-	want := w.expected(c, last)
+	want := w.expected(c, last)[c.part:]
+	if b.Partial && len(b.Events) < len(want) && want[len(b.Events)].main == last {
+		want = want[:len(b.Events)]
+	}
 	if len(b.Events) != len(want) || b.Revision < last || b.Revision > w.model.rev {
 		w.t.Fatalf("watch %+v at %d: got %d events up to %d, header %d; want %d\n%v\n%v", c, w.model.rev, len(b.Events), last, b.Revision, len(want), b.Events, want)
 	}
@@ -110,7 +124,20 @@ func (w *watchWorld) check(group int, b *WatchBatch) {
 		w.sameEvent(c, e, want[i])
 	}
 	w.told += len(want)
-	c.next = last + 1
+	if !b.Partial {
+		c.next, c.part = last+1, 0
+		return
+	}
+	w.parts++
+	w.going[group] = b.ID
+	if c.next != last {
+		c.next, c.part = last, 0
+	}
+	for _, e := range want {
+		if e.main == last {
+			c.part++
+		}
+	}
 }
 
 func (w *watchWorld) expected(c *watching, through int64) (out []modelEvent) {
@@ -145,7 +172,7 @@ func (w *watchWorld) settle() {
 	for i, g := range w.groups {
 		w.poll(i, 1<<30)
 		for id, c := range w.of[i] {
-			if missing := w.expected(c, w.model.rev); len(missing) > 0 {
+			if missing := w.expected(c, w.model.rev); len(missing) > c.part {
 				w.t.Fatalf("watch %+v of group %d was not told of %v", c, i, missing[0])
 			}
 			rev, ok := g.Progress(id)
@@ -171,6 +198,9 @@ func (w *watchWorld) step() {
 				w.t.Fatalf("watch %d can't be removed", id)
 			}
 			delete(w.of[group], id)
+			if w.going[group] == id {
+				delete(w.going, group)
+			}
 			break
 		}
 	case n < 93:
@@ -209,10 +239,16 @@ func (w *watchWorld) restart(f func()) {
 // reader is, each watch is told every event that it wants once and in order,
 // or that history which it still wanted is compacted.
 func TestWatchesSeeTheModel(t *testing.T) {
+	var told, gone, parts atomic.Int64
+	t.Cleanup(func() {
+		if told.Load() == 0 || gone.Load() == 0 || parts.Load() == 0 {
+			t.Errorf("%d events, %d watches overtaken, %d parts of revisions: nothing was tried", told.Load(), gone.Load(), parts.Load())
+		}
+	})
 	for seed := range uint64(10) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			w := &watchWorld{world: newWorld(t, seed), groups: make([]*Watches, 3)}
+			w := &watchWorld{world: newWorld(t, seed), groups: make([]*Watches, 3), going: map[int]int64{}}
 			for range w.groups {
 				w.of = append(w.of, map[int64]*watching{})
 			}
@@ -221,9 +257,9 @@ func TestWatchesSeeTheModel(t *testing.T) {
 				w.step()
 			}
 			w.settle()
-			if w.told == 0 || w.gone == 0 {
-				t.Errorf("%d events, %d watches overtaken: nothing was tried", w.told, w.gone)
-			}
+			told.Add(int64(w.told))
+			gone.Add(int64(w.gone))
+			parts.Add(int64(w.parts))
 			for _, g := range w.groups {
 				g.Close()
 			}

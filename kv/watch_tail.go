@@ -21,6 +21,7 @@ type page struct {
 type pageEvent struct {
 	key, value []byte
 	rev        int64
+	sub        uint32
 	meta       mvcc.Meta
 	plain      atomic.Pointer[mvccpb.Event]
 	withPrev   atomic.Pointer[mvccpb.Event]
@@ -28,7 +29,7 @@ type pageEvent struct {
 
 // pageEventBytes is about what an event takes beside key and value, with the
 // messages that are made of it once it is told.
-const pageEventBytes = 300
+const pageEventBytes = 308
 
 // newPage copies changes, whose bytes are somebody else's; nil of none.
 func newPage(changes []change) *page {
@@ -45,7 +46,7 @@ func newPage(changes []change) *page {
 	}
 	for i := range changes {
 		c, e := &changes[i], &p.events[i]
-		e.key, e.value, e.rev, e.meta = keep(c.key), keep(c.value), c.rev.Main, c.meta
+		e.key, e.value, e.rev, e.sub, e.meta = keep(c.key), keep(c.value), c.rev.Main, c.rev.Sub, c.meta
 	}
 	p.bytes = n
 	return p

@@ -6,6 +6,7 @@ import "slices"
 type task struct {
 	due     []*pageEvent // events to give; if there are none:
 	from    int64        // the first revision to look at,
+	sub     uint32       // but not what came before this in it,
 	pages   []*page      // in these pages, or on disk if there are none,
 	through int64        // and the last one, unless it is read from disk
 }

@@ -137,24 +137,45 @@ func (ws *watchStream) progressInterval() time.Duration {
 	return d + rand.N(d/10)
 }
 
-// deliver does a piece of work for one watch; more says that others wait.
+// deliver does a piece of work for one watch; more says that others wait. It
+// goes on until a revision has been told that is told in parts: clients put those
+// together, and lose what comes in between.
 func (ws *watchStream) deliver() (more bool, err error) {
-	b, more, err := ws.watches.Poll()
-	if err != nil {
-		return false, ws.toGRPC(err)
+	for partial := true; partial; {
+		var b *kv.WatchBatch
+		if b, more, err = ws.watches.Poll(); err != nil {
+			return false, ws.toGRPC(err)
+		}
+		if partial = b != nil && b.Partial; b != nil {
+			err = ws.tell(b)
+		}
+		if err != nil {
+			return false, err
+		}
+		if partial && ws.isEnding() {
+			return false, rpctypes.ErrGRPCStopped
+		}
 	}
-	if b != nil {
-		err = ws.tell(b)
-	}
-	if err == nil && !more && ws.progress {
+	if !more && ws.progress {
 		err = ws.tellProgress()
 	}
 	return more, err
 }
 
+func (ws *watchStream) isEnding() bool {
+	select {
+	case <-ws.ending:
+		return true
+	default:
+		return false
+	}
+}
+
+// tell sends a batch. The parts of a revision are fragments, also for who did not
+// ask for those: a revision in two responses would be taken for two.
 func (ws *watchStream) tell(b *kv.WatchBatch) error {
 	w := ws.of[b.ID]
-	resp := &pb.WatchResponse{Header: ws.headerAt(b.Revision), WatchId: b.ID, Events: b.Events}
+	resp := &pb.WatchResponse{Header: ws.headerAt(b.Revision), WatchId: b.ID, Events: b.Events, Fragment: b.Partial}
 	if b.Compacted != 0 {
 		delete(ws.of, b.ID)
 		ws.over[b.ID] = true
@@ -233,14 +254,15 @@ func (ws *watchStream) headerAt(revision int64) *pb.ResponseHeader {
 }
 
 // sendFragments sends a response in several, if it is too large for one. Each
-// but the last says that more follows; each holds one event at least.
+// but the last says that more follows, and the last what resp says; each holds one
+// event at least.
 func sendFragments(resp *pb.WatchResponse, limit int, send func(*pb.WatchResponse) error) error {
 	events := resp.Events
 	for {
 		n := fragment(resp, events, limit)
 		part := &pb.WatchResponse{
 			Header: resp.Header, WatchId: resp.WatchId, Canceled: resp.Canceled,
-			CompactRevision: resp.CompactRevision, Events: events[:n], Fragment: n < len(events),
+			CompactRevision: resp.CompactRevision, Events: events[:n], Fragment: n < len(events) || resp.Fragment,
 		}
 		if err := send(part); err != nil || n == len(events) {
 			return err
