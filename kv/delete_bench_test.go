@@ -19,27 +19,7 @@ func BenchmarkDeleteAll(b *testing.B) {
 	const keys = 300_000
 	for range b.N {
 		b.StopTimer()
-		s := New(Options{})
-		if _, err := s.Open(b.TempDir()); err != nil {
-			b.Fatal(err)
-		}
-		index := uint64(0)
-		for i := 0; i < keys; index++ {
-			var batch []statemachine.Entry
-			for range 1000 {
-				cmd, err := EncodePut(&pb.PutRequest{Key: fmt.Appendf(nil, "/bench/%016d", i), Value: make([]byte, 100)})
-				if err != nil {
-					b.Fatal(err)
-				}
-				batch, i = append(batch, statemachine.Entry{Index: index + 1, Command: cmd}), i+1
-			}
-			if _, err := s.Apply(index+1, batch); err != nil {
-				b.Fatal(err)
-			}
-		}
-		if err := s.Prepare(); err != nil {
-			b.Fatal(err)
-		}
+		s, index := loaded(b, keys)
 		cmd, err := EncodeDeleteRange(&pb.DeleteRangeRequest{Key: []byte{0}, RangeEnd: []byte{0}})
 		if err != nil {
 			b.Fatal(err)
@@ -58,6 +38,57 @@ func BenchmarkDeleteAll(b *testing.B) {
 		if err := s.Close(); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// loaded is a store with so many keys, and the index that it is at.
+func loaded(b *testing.B, keys int) (s *Store, index uint64) {
+	b.Helper()
+	s = New(Options{})
+	if _, err := s.Open(b.TempDir()); err != nil {
+		b.Fatal(err)
+	}
+	for i := 0; i < keys; {
+		var batch []statemachine.Entry
+		index++
+		for range 1000 {
+			cmd, err := EncodePut(&pb.PutRequest{Key: fmt.Appendf(nil, "/bench/%016d", i), Value: make([]byte, 100)})
+			if err != nil {
+				b.Fatal(err)
+			}
+			batch, i = append(batch, statemachine.Entry{Index: index, Command: cmd}), i+1
+		}
+		if _, err := s.Apply(index, batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := s.Prepare(); err != nil {
+		b.Fatal(err)
+	}
+	return s, index
+}
+
+// BenchmarkCountBeforeDelete counts 300,000 keys as of before they were deleted,
+// as everybody reads while a delete is carried out: each has a newer version.
+func BenchmarkCountBeforeDelete(b *testing.B) {
+	const keys = 300_000
+	s, index := loaded(b, keys)
+	cmd, err := EncodeDeleteRange(&pb.DeleteRangeRequest{Key: []byte{0}, RangeEnd: []byte{0}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := s.Apply(index+1, []statemachine.Entry{{Index: index + 1, Command: cmd}}); err != nil {
+		b.Fatal(err)
+	}
+	rev, _ := s.Revision()
+	for b.Loop() {
+		r, err := s.Range(b.Context(), &pb.RangeRequest{Key: []byte{0}, RangeEnd: []byte{0}, CountOnly: true, Revision: rev - 1})
+		if err != nil || r.Count != keys {
+			b.Fatal(r, err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
 	}
 }
 

@@ -201,9 +201,7 @@ func (c *cursor) settle() {
 		}
 		switch {
 		case rev.Main > c.rev:
-			c.key = append(c.key[:0], mvcc.PrefixOf(c.it.Key())...)
-			c.key = mvcc.AppendSuffix(c.key, mvcc.Revision{Main: c.rev, Sub: mvcc.Newest})
-			c.it.SeekGE(c.key)
+			c.skipNewer()
 		case cur.meta.Version == 0:
 			c.skipKey()
 		default:
@@ -212,6 +210,17 @@ func (c *cursor) settle() {
 		}
 	}
 	c.err = c.it.Error()
+}
+
+// skipNewer leaves the versions of the current key behind that are newer than the
+// cursor's revision. While all keys are being deleted each has one, so that one
+// plain step is tried first.
+func (c *cursor) skipNewer() {
+	c.key = append(c.key[:0], mvcc.PrefixOf(c.it.Key())...)
+	c.key = mvcc.AppendSuffix(c.key, mvcc.Revision{Main: c.rev, Sub: mvcc.Newest})
+	if c.it.Next() && bytes.Compare(c.it.Key(), c.key) < 0 {
+		c.it.SeekGE(c.key)
+	}
 }
 
 // skipKey leaves the other versions of the current key behind. Most keys have
