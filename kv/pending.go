@@ -29,10 +29,9 @@ type pending struct {
 	grown   int              // bytes, about, that they take and no command brought
 	indexed int              // of changes: as many are in newest and order
 	newest  map[string]int32 // index of the newest change; the keys alias changes' keys
-	order   []int32          // one index for each key of newest, sorted by key once sorted is set
-	sorted  bool
-	arena   arena    // values that no command holds, and keys
-	doomed  gathered // keys that are deleted
+	order   order            // one index for each key of newest, by key
+	arena   arena            // values that no command holds, and keys
+	doomed  gathered         // keys that are deleted
 }
 
 func (p *pending) reset() {
@@ -43,7 +42,7 @@ func (p *pending) reset() {
 	clear(p.changes) // let go of the commands
 	p.changes, p.indexed, p.grown = p.changes[:0], 0, 0
 	clear(p.newest)
-	p.order = p.order[:0]
+	p.order.reset()
 	p.arena.reset()
 	p.doomed.reset()
 }
@@ -77,8 +76,7 @@ func (p *pending) index() {
 		if old, ok := p.newest[text(c.key)]; ok {
 			c.older = old
 		} else {
-			p.order = append(p.order, i)
-			p.sorted = false
+			p.order.add(i)
 		}
 		p.newest[text(c.key)] = i
 	}
@@ -105,6 +103,9 @@ func (p *pending) at(key []byte, rev int64) *change {
 
 // rollback forgets all changes but the first n.
 func (p *pending) rollback(n int) {
+	if len(p.changes) == n {
+		return
+	}
 	for i := p.indexed - 1; i >= n; i-- {
 		c := &p.changes[i]
 		if c.older >= 0 {
@@ -113,7 +114,7 @@ func (p *pending) rollback(n int) {
 			delete(p.newest, text(c.key))
 		}
 	}
-	p.order = slices.DeleteFunc(p.order, func(i int32) bool { return int(i) >= n })
+	p.order.keep(int32(n))
 	clear(p.changes[n:])
 	p.changes, p.indexed = p.changes[:n], min(p.indexed, n)
 }
@@ -122,17 +123,15 @@ func (p *pending) rollback(n int) {
 // their changes each. The result is valid until the next add.
 func (p *pending) within(s span) []int32 {
 	p.index()
-	if !p.sorted {
-		slices.SortFunc(p.order, func(a, b int32) int { return bytes.Compare(p.changes[a].key, p.changes[b].key) })
-		p.sorted = true
-	}
+	p.order.settle(func(a, b int32) int { return bytes.Compare(p.changes[a].key, p.changes[b].key) })
 	byKey := func(i int32, key []byte) int { return bytes.Compare(p.changes[i].key, key) }
-	lo, _ := slices.BinarySearchFunc(p.order, s.from, byKey)
+	all := p.order.at
+	lo, _ := slices.BinarySearchFunc(all, s.from, byKey)
 	if s.open {
-		return p.order[lo:]
+		return all[lo:]
 	}
-	hi, _ := slices.BinarySearchFunc(p.order, s.to, byKey)
-	return p.order[lo:max(lo, hi)]
+	hi, _ := slices.BinarySearchFunc(all, s.to, byKey)
+	return all[lo:max(lo, hi)]
 }
 
 // arena hands out byte slices that live until reset, in few allocations.
