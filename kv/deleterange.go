@@ -112,7 +112,6 @@ func (a *applier) detach(d *detached, key []byte, lease int64) {
 func (a *applier) detachRest(d detached) {
 	ranges := make(factRanges, 0, len(d.leases))
 	for lease := range maps.Keys(d.leases) {
-		a.known.leases.touch(lease)
 		lower := mvcc.AppendAttachment(nil, lease, d.span.from)
 		_, upper := mvcc.AttachmentBounds(lease)
 		switch {

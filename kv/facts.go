@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -110,17 +109,10 @@ func readFact(db *pebble.DB, key []byte) (value []byte, ok bool, err error) {
 }
 
 // scanFacts visits the facts of [lower, upper) as the current command sees
-// them, in order, until visit fails. key and value are valid during the visit;
-// visit may write facts, and those of the range that it writes may or may not
-// be visited.
-func (a *applier) scanFacts(lower, upper []byte, visit func(key, value []byte) error) error {
-	var own []string
-	for k := range maps.Keys(a.facts.newest) {
-		if k >= string(lower) && k < string(upper) {
-			own = append(own, k)
-		}
-	}
-	slices.Sort(own)
+// them, in order, until visit fails. own lists the keys of those that commands of
+// this call may have written, in order, each once. key and value are valid during
+// the visit, in which no other fact may be written.
+func (a *applier) scanFacts(own []string, lower, upper []byte, visit func(key, value []byte) error) error {
 	visitOwn := func(k string) error {
 		if v := a.facts.newest[k]; v != nil {
 			return visit([]byte(k), v)
@@ -128,14 +120,17 @@ func (a *applier) scanFacts(lower, upper []byte, visit func(key, value []byte) e
 		return nil
 	}
 	err := scanFacts(a.db, lower, upper, func(key, value []byte) error {
-		for len(own) > 0 && strings.Compare(own[0], string(key)) < 0 {
+		for len(own) > 0 && own[0] < string(key) {
 			if err := visitOwn(own[0]); err != nil {
 				return err
 			}
 			own = own[1:]
 		}
 		if len(own) > 0 && own[0] == string(key) {
-			return nil // the next round, or the end, visits it
+			own = own[1:]
+			if _, written := a.facts.newest[string(key)]; written {
+				return visitOwn(string(key))
+			}
 		}
 		if a.facts.isDropped(key) {
 			return nil

@@ -42,7 +42,7 @@ type leases struct {
 	// These belong to the applier.
 	term, seq uint64             // see leaseTermKey
 	changes   []leaseChange      // of the current Apply call
-	touched   map[int64]struct{} // what hangs on them was changed in the current Apply call
+	touched   map[int64][]string // attachments that the current Apply call wrote, by lease; some more than once
 }
 
 type leaseChange struct {
@@ -191,11 +191,23 @@ func (l *leases) publish() {
 }
 
 // touch notes that what hangs on a lease is not as it was at the last commit.
-func (l *leases) touch(id int64) {
+func (l *leases) touch(id int64, attachment string) {
 	if l.touched == nil {
-		l.touched = map[int64]struct{}{}
+		l.touched = map[int64][]string{}
 	}
-	l.touched[id] = struct{}{}
+	l.touched[id] = append(l.touched[id], attachment)
+}
+
+// touchedOf lists the attachments of one lease that were touched, in order.
+func (l *leases) touchedOf(id int64) []string {
+	own := l.touched[id]
+	if len(own) == 0 {
+		return nil
+	}
+	slices.Sort(own)
+	own = slices.Compact(own)
+	l.touched[id] = own
+	return own
 }
 
 func (c leaseChange) tell(f LeaseFollower) {

@@ -224,3 +224,29 @@ func BenchmarkLeasesOver(b *testing.B) {
 		must(b, err)
 	}
 }
+
+// BenchmarkLeaseLives has leases come, take a key and go in one Apply
+// call, as when a member catches up. What it takes is in proportion to their number.
+func BenchmarkLeaseLives(b *testing.B) {
+	for _, many := range []int64{1000, 16_000} {
+		b.Run(fmt.Sprint(many), func(b *testing.B) {
+			d := newDriver(b)
+			for b.Loop() {
+				var lives []statemachine.Entry
+				for id := range many {
+					for _, r := range []proto.Message{
+						&pb.LeaseGrantRequest{ID: 1 + id, TTL: 60},
+						&pb.PutRequest{Key: fmt.Appendf(nil, "key-%d", id), Lease: 1 + id},
+						&pb.LeaseRevokeRequest{ID: 1 + id},
+					} {
+						d.index++
+						lives = append(lives, statemachine.Entry{Index: d.index, Command: encode(b, r)})
+					}
+				}
+				_, err := d.Apply(d.index, lives)
+				must(b, err)
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(int64(b.N)*many), "µs/lease")
+		})
+	}
+}

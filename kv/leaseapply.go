@@ -141,7 +141,6 @@ func (a *applier) revoke(id int64, wanted bool) (Reply, error) {
 		return Reply{}, err
 	}
 	a.detachRest(gone)
-	a.known.leases.touch(id)
 	a.deleteFact(mvcc.LeaseKey(id))
 	a.leaseChanged(leaseGone, Lease{ID: id})
 	if !wanted {
@@ -155,13 +154,7 @@ func (a *applier) revoke(id int64, wanted bool) (Reply, error) {
 // it from the lease.
 func (a *applier) attached(id int64, visit func(key []byte) error) error {
 	lower, upper := mvcc.AttachmentBounds(id)
-	scan := a.scanFacts
-	if _, own := a.known.leases.touched[id]; !own { // thousands may go in one call
-		scan = func(lower, upper []byte, visit func(key, value []byte) error) error {
-			return scanFacts(a.db, lower, upper, visit)
-		}
-	}
-	return scan(lower, upper, func(key, _ []byte) error {
+	return a.scanFacts(a.known.leases.touchedOf(id), lower, upper, func(key, _ []byte) error {
 		user, ok := mvcc.AttachedKey(key)
 		if !ok {
 			return fmt.Errorf("damaged store: %x names no key of lease %016x", key, id)
@@ -236,11 +229,16 @@ func (a *applier) moveAttachment(key []byte, from, to int64) {
 		return
 	}
 	if from != 0 {
-		a.known.leases.touch(from)
-		a.deleteFact(mvcc.AppendAttachment(nil, from, key))
+		a.setAttachment(from, key, nil)
 	}
 	if to != 0 {
-		a.known.leases.touch(to)
-		a.setFact(mvcc.AppendAttachment(nil, to, key), nil)
+		a.setAttachment(to, key, []byte{})
 	}
+}
+
+// setAttachment writes that a key hangs on a lease, or with nil that it doesn't.
+func (a *applier) setAttachment(lease int64, key, value []byte) {
+	k := text(mvcc.AppendAttachment(nil, lease, key))
+	a.known.leases.touch(lease, k)
+	a.facts.put(k, value)
 }
