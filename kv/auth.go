@@ -167,7 +167,7 @@ func loadAuthFacts[T any, P interface {
 
 // authEdit is an [Auth] in the making, by one command.
 type authEdit struct {
-	*Auth // with maps of its own
+	*Auth // with maps of its own once it is changed: not every command changes it
 	a     *applier
 	index uint64 // of the command's log entry
 
@@ -176,10 +176,16 @@ type authEdit struct {
 }
 
 func (a *applier) editAuth(index uint64) *authEdit {
-	was := a.known.auth.now()
-	return &authEdit{a: a, index: index, Auth: &Auth{
-		enabled: was.enabled, revision: was.revision, users: maps.Clone(was.users), roles: maps.Clone(was.roles),
-	}}
+	is := *a.known.auth.now()
+	return &authEdit{a: a, index: index, Auth: &is}
+}
+
+// change comes before the first one of users or roles.
+func (e *authEdit) change() {
+	if !e.changed {
+		e.users, e.roles = maps.Clone(e.users), maps.Clone(e.roles)
+	}
+	e.changed = true
 }
 
 // publish makes the edit what holds for the commands that follow.
@@ -196,12 +202,12 @@ func (e *authEdit) publish() error {
 
 // set stores a fact. m is kept and must not be changed any more.
 func (e *authEdit) set(kind byte, name string, m proto.Message) {
+	e.change()
 	stored, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 	if err != nil {
 		e.err = cmp.Or(e.err, fmt.Errorf("encode %T %q: %w", m, name, err))
 		return
 	}
-	e.changed = true
 	e.a.setFact(mvcc.AuthKey(kind, name), stored)
 }
 
@@ -223,6 +229,6 @@ func (e *authEdit) setRole(r *authpb.Role) {
 }
 
 func (e *authEdit) drop(kind byte, name string) {
-	e.changed = true
+	e.change()
 	e.a.deleteFact(mvcc.AuthKey(kind, name))
 }

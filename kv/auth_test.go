@@ -458,3 +458,15 @@ func TestUsersMoveWithKeys(t *testing.T) {
 		t.Errorf("looked: %v; after the call there are the roles of %v, and %d keys", looked, d.Auth().Users(), d.get(all()).Count)
 	}
 }
+
+// BenchmarkAuthenticate gives out tokens where there are many users.
+func BenchmarkAuthenticate(b *testing.B) {
+	d, _ := guarded(b)
+	for i := range 5000 {
+		d.as(d.now("root"), &pb.AuthUserAddRequest{Name: fmt.Sprint(i), HashedPassword: "eA=="})
+	}
+	who := d.now("ann")
+	for b.Loop() {
+		d.as(who, &pb.InternalAuthenticateRequest{Name: "ann", SimpleToken: "t"})
+	}
+}
