@@ -256,3 +256,12 @@ func TestNoCurrent(t *testing.T) {
 		t.Errorf("something was changed: %v, %v", list, err)
 	}
 }
+
+// TestEngineFormat: a store is in the format that is said, and not in whatever a
+// newer engine would choose.
+func TestEngineFormat(t *testing.T) {
+	d := newDriver(t)
+	if is := d.live.db.FormatMajorVersion(); is != 24 {
+		t.Errorf("the engine's files are of format %d, want 24: the members of the release before must read them", is)
+	}
+}

@@ -53,7 +53,7 @@ func (s *Store) pebbleOptions(g *generation) *pebble.Options {
 		Cache:                       s.cache,
 		Comparer:                    mvcc.NewComparer(),
 		DisableWAL:                  true, // the raft log is the WAL
-		FormatMajorVersion:          pebble.FormatNewest,
+		FormatMajorVersion:          engineFormat,
 		MemTableSize:                uint64(s.opt.MemTableBytes),
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       4,
@@ -78,6 +78,12 @@ func (s *Store) pebbleOptions(g *generation) *pebble.Options {
 	o.Experimental.L0CompactionConcurrency = 4
 	return o
 }
+
+// engineFormat is what the engine's files are written in. It is none that moves
+// with the engine's version: an image goes to members of other releases too, and a
+// store that was opened in a newer format is lost to the release before. Raise it
+// one release after the one that reads it.
+const engineFormat = pebble.FormatValueSeparation
 
 // backgroundError stops the store on the first failed flush or compaction.
 // Pebble would try again; but a failed write or fsync is not to be repeated
