@@ -20,7 +20,7 @@ const (
 	opTxn             = 3
 	opCompaction      = 4
 	opLeaseGrant      = 5
-	opLeaseRevoke     = 6 // with a term before the request, see fenced
+	opLeaseRevoke     = 6 // with a term before the request, see head
 	opLeaseCheckpoint = 7 // likewise
 	opAlarm           = 8
 	opAuth            = 9  // see EncodeAuth

@@ -66,12 +66,15 @@ type permit struct {
 	caller Caller
 	// attached visits the keys that hang on a lease, until visit fails.
 	attached func(lease int64, visit func(key []byte) error) error
+	// leases are those that were found to be the caller's: of many puts on one the
+	// first asks.
+	leases map[int64]struct{}
 }
 
 // mayRun says why the caller of a command is refused. Who compacts, deals with
 // alarms, and grants leases was asked by the member that proposed it.
 func (a *applier) mayRun(auth *Auth, c Caller, e statemachine.Entry) (refusal, err error) {
-	p := permit{auth, c, a.attached}
+	p := permit{auth, c, a.attached, map[int64]struct{}{}}
 	body := e.Command[1:]
 	switch e.Command[0] {
 	case opPut:
@@ -162,7 +165,7 @@ func (p permit) op(op *pb.RequestOp) (refusal, err error) {
 
 // lease asks whether the caller may write every key that hangs on a lease.
 func (p permit) lease(id int64) (refusal, err error) {
-	if p.auth.MayAdminister(p.caller) == nil {
+	if _, asked := p.leases[id]; asked || p.auth.MayAdminister(p.caller) == nil {
 		return nil, nil
 	}
 	err = p.attached(id, func(key []byte) error {
@@ -172,11 +175,15 @@ func (p permit) lease(id int64) (refusal, err error) {
 	if refusal != nil {
 		return refusal, nil
 	}
-	return nil, err
+	if err != nil {
+		return nil, err
+	}
+	p.leases[id] = struct{}{}
+	return nil, nil
 }
 
-// unfence decodes a request with a term before it (see fenced), which is not 0
-// if a leader sent it by itself.
+// unfence decodes a request with a term before it (see head), which is not 0 if a
+// leader sent it by itself.
 func unfence(body []byte, r proto.Message) (ofLeader, ok bool) {
 	if len(body) < 8 || proto.Unmarshal(body[8:], r) != nil {
 		return false, false
