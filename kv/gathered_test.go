@@ -18,9 +18,9 @@ func TestGathered(t *testing.T) {
 			g.start()
 			for range rnd.IntN(300) {
 				key := bytes.Repeat([]byte{byte(rnd.IntN(256))}, pick(rnd, 0, 1, 30, 200, 5000))
-				lease := pick(rnd, 0, 1, -1, 1<<62, -1<<63)
-				g.add(key, int64(lease))
-				keys, leases = append(keys, key), append(leases, int64(lease))
+				lease := pick(rnd, 0, 1, -1, 1<<62, int64(-1<<63))
+				g.add(key, lease)
+				keys, leases = append(keys, key), append(leases, lease)
 			}
 			i := 0
 			for key, lease := range g.all() {
