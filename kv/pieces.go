@@ -24,7 +24,7 @@ import (
 // of events, nor counts.
 //
 // A command that has written a piece can't be refused any more. Commands are
-// refused before they write anything; see refusesOrder for the one that was not.
+// refused before they write anything; see opOrder for the one that was not.
 
 // pieceLimits say when the changes of one Apply call become a piece. Tests
 // make them small.
