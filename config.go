@@ -133,6 +133,10 @@ type Config struct {
 	// OnLogSync is called with the time that each sync of the log took, by the
 	// goroutine that all writes wait for: it must return at once. Default: nobody's.
 	OnLogSync func(time.Duration)
+	// OnRoundTrip is called with the time that another member took to answer a
+	// greeting, whenever this one has dialled it: at least every five seconds one
+	// in turn. It must return at once. Default: nobody's.
+	OnRoundTrip func(to cluster.NodeID, took time.Duration)
 	// OnEvent is called for every event, in order, by one goroutine. It must return soon.
 	OnEvent func(event.Event)
 }

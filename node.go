@@ -57,6 +57,10 @@ func (n *Node) Ask(ctx context.Context, to cluster.NodeID, question []byte) ([]b
 // Status is what this node knows now. It never blocks.
 func (n *Node) Status() *cluster.Status { return n.host.Status() }
 
+// Traffic says how much this node and each other member exchanged, sorted by ID.
+// It counts from when the other became a member, or from this node's start.
+func (n *Node) Traffic() []cluster.Traffic { return n.host.Traffic() }
+
 // Glance is the part of Status that goes with every answer to a client: it
 // allocates nothing.
 func (n *Node) Glance() cluster.Glance { return n.host.Glance() }

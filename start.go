@@ -154,7 +154,7 @@ func (s *starting) open(dir *datadir.Dir) (host.Config, error) {
 	},
 		SnapshotRate: cfg.SnapshotSendBytesPerSecond, MaxCommandBytes: cfg.MaxCommandBytes, Owned: []io.Closer{dir},
 		Network: cfg.Network, Discovery: cfg.Discovery, Logger: cfg.Logger, OnEvent: cfg.OnEvent, Space: space(cfg, dir),
-		Answer: cfg.Answer,
+		Answer: cfg.Answer, OnRoundTrip: cfg.OnRoundTrip,
 	}, nil
 }
 

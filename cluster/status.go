@@ -53,6 +53,14 @@ type MemberStatus struct {
 	Total     int64  `json:"snapshot_total,omitempty"` // bytes
 }
 
+// Traffic is what one node and another member exchanged.
+type Traffic struct {
+	ID             NodeID
+	Connected      bool   // messages can be sent to it
+	Sent, Received uint64 // bytes, on all connections, without what TLS adds
+	Dropped        uint64 // batches of messages that were lost before they were sent
+}
+
 // Known finds a member's line by its ID or by its alias.
 func (s *Status) Known(id NodeID) (MemberStatus, bool) {
 	if m, ok := s.Member(id); ok {

@@ -21,6 +21,8 @@ type tally struct {
 	failed          atomic.Uint64 // proposals
 	received, sent  atomic.Uint64 // bytes of gRPC's clients
 	logSync         prometheus.Histogram
+	trips           *prometheus.HistogramVec // to other members and back
+	known           atomic.Pointer[member]   // for the IDs by which clients know members; nil before there is a node
 	failedReadIndex atomic.Uint64
 }
 
@@ -31,6 +33,7 @@ func newTally(extensive bool) *tally {
 			Name: "etcd_disk_wal_fsync_duration_seconds", Help: "The latency distributions of fsync called by WAL.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 		}),
+		trips: newTrips(),
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -123,6 +124,38 @@ func TestHealthAndFailuresAreCounted(t *testing.T) {
 	}
 }
 
+// What goes between members has etcd's labels: IDs as clients know them.
+func TestMetricsOfPeers(t *testing.T) {
+	r := newRig(t)
+	r.node.set(func(st *cluster.Status) {
+		for i := range st.Members {
+			if st.Members[i].ID == 2 {
+				st.Members[i].Alias = 0xabc
+			}
+		}
+	})
+	r.tally.roundTrip(2, 3*time.Millisecond)
+	fs := scrape(t, r.addr)
+	own := etcdID(r.node.Status().Self.ID)
+	for _, want := range []struct {
+		value  float64
+		name   string
+		labels []string
+	}{
+		{20, "etcd_network_peer_sent_bytes_total", []string{"To=abc"}},
+		{30, "etcd_network_peer_received_bytes_total", []string{"From=abc"}},
+		{4, "etcd_network_peer_sent_failures_total", []string{"To=abc"}},
+		{0, "etcd_network_peer_sent_failures_total", []string{"To=3c"}},
+		{1, "etcd_network_active_peers", []string{"Local=" + own, "Remote=abc"}},
+		{0, "etcd_network_active_peers", []string{"Local=" + own, "Remote=3c"}},
+		{1, "etcd_network_peer_round_trip_time_seconds", []string{"To=abc"}},
+	} {
+		if got := value(t, fs, want.name, want.labels...); got != want.value {
+			t.Errorf("%s %s is %v, want %v", want.name, want.labels, got, want.value)
+		}
+	}
+}
+
 // Each metric that the documentation says is served with etcd's name is, and the
 // other way round.
 func TestMetricsAreDocumented(t *testing.T) {
@@ -134,6 +167,13 @@ func TestMetricsAreDocumented(t *testing.T) {
 	section, _, _ = strings.Cut(section, "\n## ")
 	s, _ := single(t, func(c *Config) { c.Metrics, c.Limits.QuotaBytes = "extensive", 1<<30 })
 	fs := scrape(t, s.ClientAddr())
+	r := newRig(t) // has peers
+	r.tally.roundTrip(2, time.Millisecond)
+	for name, f := range scrape(t, r.addr) {
+		if strings.HasPrefix(name, "etcd_network_") {
+			fs[name] = f
+		}
+	}
 	row := regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|")
 	var told []string
 	for _, m := range row.FindAllStringSubmatch(section, -1) {

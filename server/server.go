@@ -44,6 +44,7 @@ type member interface {
 	Done() <-chan struct{}
 	Err() error
 	PeerAddr() string
+	Traffic() []cluster.Traffic
 }
 
 var (
@@ -134,6 +135,7 @@ func nodeConfig(cfg Config, advertise string, of parts) muster.Config {
 	c.MaxCommandBytes = cfg.commandBytes()
 	c.ClientAdvertise = advertise
 	c.OnLogSync = func(took time.Duration) { of.tally.logSync.Observe(took.Seconds()) }
+	c.OnRoundTrip = of.tally.roundTrip
 	next := c.OnEvent
 	c.OnEvent = func(e event.Event) {
 		of.events.add(e, time.Now())
@@ -161,6 +163,7 @@ func newServer(cfg Config, of parts) *Server {
 		events: of.events, done: make(chan struct{}),
 	}
 	node := attended{of.node, of.store.Alarms, of.tally}
+	s.tally.known.Store(&s.node)
 	s.node = node
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -42,6 +42,10 @@ type fakeNode struct {
 	err    error
 }
 
+func (n *fakeNode) Traffic() []cluster.Traffic {
+	return []cluster.Traffic{{ID: 2, Connected: true, Sent: 20, Received: 30, Dropped: 4}, {ID: 0x3c}}
+}
+
 func (n *fakeNode) call(format string, args ...any) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/time/rate"
 
@@ -36,6 +37,8 @@ type Config struct {
 	Discovery []discovery.Provider // each runs in a goroutine of its own, until the host ends
 	Logger    *slog.Logger
 	OnEvent   func(event.Event) // nil: nobody listens
+
+	OnRoundTrip func(to cluster.NodeID, took time.Duration) // see transport.Config.RoundTrip
 
 	// Answer answers other members' questions; nil: they are declined.
 	Answer func(ctx context.Context, from cluster.NodeID, question []byte) ([]byte, error)
@@ -85,7 +88,7 @@ func Start(cfg Config) (*Host, error) {
 		h.streams.limit = rate.NewLimiter(rate.Limit(cfg.SnapshotRate), int(min(cfg.SnapshotRate, 1<<20)))
 	}
 	h.ctx, h.cancel = context.WithCancelCause(context.Background())
-	h.tr = transport.New(transport.Config{Network: cfg.Network, Listener: cfg.Listener, More: cfg.More, Handler: (*handler)(h), Turned: h.turned, Logger: h.log})
+	h.tr = transport.New(transport.Config{Network: cfg.Network, Listener: cfg.Listener, More: cfg.More, Handler: (*handler)(h), Turned: h.turned, RoundTrip: cfg.OnRoundTrip, Logger: h.log})
 	m, err := member.New(h.cfg.Config, (*body)(h))
 	if err != nil {
 		h.cancel(err)

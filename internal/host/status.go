@@ -43,6 +43,14 @@ func (h *Host) Status() *cluster.Status {
 	return &s
 }
 
+// Traffic is what went to and came from each peer, sorted by ID.
+func (h *Host) Traffic() (out []cluster.Traffic) {
+	for _, p := range h.tr.Peers() {
+		out = append(out, cluster.Traffic{ID: p.ID, Connected: p.Connected, Sent: p.Sent, Received: p.Received, Dropped: p.Dropped})
+	}
+	return out
+}
+
 // Glance is what goes with every answer; it costs next to nothing.
 func (h *Host) Glance() cluster.Glance {
 	s := &h.live.view.Load().Status

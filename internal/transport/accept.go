@@ -136,6 +136,7 @@ func (t *Transport) judge(c *conn, peer wire.Hello) *wire.Refusal {
 		own := *r
 		return &own
 	}
+	c.meter.Store(t.meterOf(peer.Self.NodeID))
 	return nil
 }
 

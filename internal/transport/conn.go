@@ -2,6 +2,7 @@ package transport
 
 import (
 	"net"
+	"sync/atomic"
 
 	"github.com/musterhq/muster/cluster"
 )
@@ -11,8 +12,9 @@ type conn struct {
 	net.Conn
 	t       *Transport
 	inbound bool
-	nth     int            // accepted connections when this one was, itself included
-	from    cluster.NodeID // who opened this connection for messages or questions; 0: any other connection; guarded by t.mu
+	meter   atomic.Pointer[meter] // of the peer; nil: it is no peer, or none yet
+	nth     int                   // accepted connections when this one was, itself included
+	from    cluster.NodeID        // who opened this connection for messages or questions; 0: any other connection; guarded by t.mu
 }
 
 // Close closes the connection and forgets it. It may be called often.

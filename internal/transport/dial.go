@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/internal/wire"
@@ -58,12 +59,14 @@ func (t *Transport) connect(ctx context.Context, addr string, purpose wire.Purpo
 func (t *Transport) greet(c *conn, purpose wire.Purpose, to cluster.NodeID) (wire.Hello, error) {
 	own := t.cfg.Handler.Hello()
 	own.Purpose, own.To = purpose, to
+	begun := time.Now()
 	s := &sniffer{r: c}
 	var peer wire.Hello
 	err := wire.WriteJSON(c, wire.KindHello, own)
 	if err == nil {
 		peer, err = wire.ReadOpening(s)
 	}
+	took := time.Since(begun)
 	if err != nil {
 		return wire.Hello{}, s.explain(err)
 	}
@@ -76,6 +79,12 @@ func (t *Transport) greet(c *conn, purpose wire.Purpose, to cluster.NodeID) (wir
 	}
 	if r := t.cfg.Handler.Check(peer, false); r != nil {
 		return peer, &OwnRefusal{r}
+	}
+	if to != 0 {
+		c.meter.Store(t.meterOf(to))
+		if t.cfg.RoundTrip != nil {
+			t.cfg.RoundTrip(to, took)
+		}
 	}
 	return peer, nil
 }

@@ -34,7 +34,8 @@ type peer struct {
 	wake   chan struct{} // capacity 1: something was queued
 	kick   chan struct{} // capacity 1: connect now, or anew if the address changed
 
-	asks asks
+	asks  asks
+	meter meter
 
 	mu        sync.Mutex
 	addr      string
@@ -89,7 +90,7 @@ func (p *peer) status() PeerStatus {
 	defer p.mu.Unlock()
 	s := PeerStatus{
 		ID: p.id, Addr: p.addr, Connected: p.connected, Since: p.since, Began: p.began, Heard: p.heard,
-		QueueBytes: p.queue.bytes, Dropped: p.queue.dropped, Refusal: p.refusal, OwnRefusal: p.own,
+		QueueBytes: p.queue.bytes, Dropped: p.queue.dropped, Sent: p.meter.sent.Load(), Received: p.meter.received.Load(), Refusal: p.refusal, OwnRefusal: p.own,
 	}
 	if p.err != nil {
 		s.Err = strings.TrimPrefix(p.err.Error(), p.addr+": ")

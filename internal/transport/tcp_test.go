@@ -87,6 +87,54 @@ func BenchmarkMessages(b *testing.B) {
 	}
 }
 
+// What two peers exchange is counted at both, and how long an answer takes is told
+// to who dials. What a stranger sends isn't counted.
+func TestTrafficIsCounted(t *testing.T) {
+	lb, err := TCP{}.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	came := make(chan struct{}, 1)
+	b := &node{id: 2, messages: func(wire.Hello, *wire.Batch) { came <- struct{}{} }, control: func(context.Context, wire.Hello, wire.Request) wire.Response {
+		return wire.Response{Probe: &wire.ProbeReply{}}
+	}}
+	tb := New(Config{Network: TCP{}, Listener: lb, Handler: b})
+	tb.Start()
+	defer tb.Close()
+	trips := make(chan time.Duration, 10)
+	ta := New(Config{Network: TCP{}, Handler: &node{id: 1}, RoundTrip: func(to cluster.NodeID, took time.Duration) {
+		if to != 2 {
+			t.Errorf("a trip to %s", to)
+		}
+		trips <- took
+	}})
+	ta.SetPeers(map[cluster.NodeID]string{2: lb.Addr().String()})
+	ta.Start()
+	defer ta.Close()
+	stranger := New(Config{Network: TCP{}, Handler: &node{id: 3}})
+	defer stranger.Close()
+	if _, _, err := stranger.Call(t.Context(), lb.Addr().String(), 0, wire.Request{Probe: &wire.Probe{}}); err != nil {
+		t.Fatal(err)
+	}
+	ta.Send(2, numbered(1, 10))
+	<-came // a's connection is older than what follows
+	tb.SetPeers(map[cluster.NodeID]string{1: "127.0.0.1:1"})
+	ta.Send(2, numbered(1, 100_000))
+	<-came
+	if took := <-trips; took <= 0 || took > time.Minute {
+		t.Errorf("a trip of %v", took)
+	}
+	if s := ta.Peers()[0].Sent; s < 100_000 || s > 110_000 {
+		t.Errorf("%d bytes were sent", s)
+	}
+	if r := tb.Peers()[0].Received; r < 100_000 || r > 110_000 {
+		t.Errorf("%d bytes were received", r)
+	}
+	if ps := tb.Peers(); len(ps) != 1 || ps[0].Sent > 1000 {
+		t.Errorf("%+v", ps)
+	}
+}
+
 // A node that listens at several addresses is there at each, and at none when it
 // is closed.
 func TestSeveralListeners(t *testing.T) {

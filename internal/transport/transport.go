@@ -70,6 +70,10 @@ type Config struct {
 	Handler  Handler
 	Logger   *slog.Logger // nil: says nothing
 
+	// RoundTrip hears how long a peer took to answer a greeting; nil: nobody does.
+	// It is called by whoever dials, and must return at once.
+	RoundTrip func(to cluster.NodeID, took time.Duration)
+
 	// Turned hears of each connection that came to nothing because of TLS, before
 	// any Hello. nil: nobody does.
 	Turned func(Turned)
@@ -203,6 +207,11 @@ func (t *Transport) SetPeers(peers map[cluster.NodeID]string) {
 		}
 		p := newPeer(t, id, addr)
 		t.peers[id] = p
+		for c := range t.conns {
+			if c.from == id { // it came before it was a peer
+				c.meter.Store(&p.meter)
+			}
+		}
 		if t.started {
 			t.goLocked(p.run)
 		}
@@ -236,6 +245,8 @@ type PeerStatus struct {
 	Heard      time.Time     // when something came last on the connection that the peer dials, to about half of KeepAlive; zero: never
 	QueueBytes int           // that wait, about
 	Dropped    uint64        // batches dropped since it became a peer
+	Sent       uint64        // bytes since it became a peer, on all connections; see meter
+	Received   uint64        // likewise
 	Err        string        // why there is no connection to Addr, or why the last one ended; empty while connected
 	Refusal    *wire.Refusal // set when the reason is that the peer refused this node
 	OwnRefusal bool          // Refusal is this node's, of the peer
