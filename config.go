@@ -43,8 +43,8 @@ type Config struct {
 	// listened on. Default: what is listened on, the first of several.
 	PeerAdvertise string
 	// ClientAdvertise is told to the other members for their clients: host:port,
-	// or https://host:port where those are to speak TLS; several are separated by
-	// commas. Default: none.
+	// or https://host:port where those are to speak TLS, or unix:// and unixs://
+	// before the file of a socket; several are separated by commas. Default: none.
 	ClientAdvertise string
 	// Zone names the failure domain.
 	Zone string
@@ -269,7 +269,9 @@ func (c Config) faults() []error {
 		checkAddr(fault, "PeerAdvertise (--peer-advertise)", c.PeerAdvertise, true)
 	}
 	for _, a := range addrs(c.ClientAdvertise) {
-		checkAddr(fault, "ClientAdvertise (--advertise)", strings.TrimPrefix(a, "https://"), true)
+		if !strings.HasPrefix(a, "unix://") && !strings.HasPrefix(a, "unixs://") {
+			checkAddr(fault, "ClientAdvertise (--advertise)", strings.TrimPrefix(a, "https://"), true)
+		}
 	}
 	if c.HeartbeatInterval < time.Millisecond {
 		fault("heartbeat interval %v: at least 1ms", c.HeartbeatInterval)

@@ -115,7 +115,7 @@ func (m Member) ClientAddrs() []string {
 
 // URL is an address as a URL: http, unless it says otherwise.
 func URL(addr string) string {
-	if strings.HasPrefix(addr, "https://") {
+	if strings.Contains(addr, "://") {
 		return addr
 	}
 	return "http://" + addr

@@ -17,7 +17,8 @@ type Config struct {
 	Node muster.Config
 
 	// Listen is where clients connect, host:port; several are separated by
-	// commas. http:// before one has it speak plain text even with TLS.
+	// commas. http:// before one has it speak plain text even with TLS; unix:// or
+	// unixs:// before the name of a file has it listen on a socket there.
 	// Default 127.0.0.1:2379.
 	Listen string
 	// Advertise is Listen as clients reach it. Default: what is listened on,
@@ -147,7 +148,7 @@ func (c Config) validate() error {
 		return err
 	}
 	host, _, _ := net.SplitHostPort(es[0].addr)
-	if ip := net.ParseIP(host); c.Advertise == "" && (host == "" || (ip != nil && ip.IsUnspecified())) {
+	if ip := net.ParseIP(host); c.Advertise == "" && !es[0].socket && (host == "" || (ip != nil && ip.IsUnspecified())) {
 		return fmt.Errorf("%w: --listen %q is every address of this machine, and none that could be told to others: say with --advertise where clients reach it", muster.ErrConfig, c.Listen)
 	}
 	if _, err := changers(c.HTTP.CORS); err != nil {

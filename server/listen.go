@@ -13,12 +13,13 @@ import (
 
 // entrance is one address that clients connect to.
 type entrance struct {
-	addr   string // host:port
+	addr   string // host:port, or the file of a socket
+	socket bool   // addr is a file
 	secure bool   // TLS
 }
 
-// entrances are the addresses in Listen. One that says http:// is plain text
-// even if there is TLS; one that says https:// wants it.
+// entrances are the addresses in Listen. One that says http:// or unix:// is plain
+// text even if there is TLS; one that says https:// or unixs:// wants it.
 func (c Config) entrances() ([]entrance, error) {
 	return c.entrancesIn("address to listen on for clients (--listen)", c.Listen)
 }
@@ -34,15 +35,24 @@ func (c Config) entrancesIn(what, list string) ([]entrance, error) {
 	var out []entrance
 	for _, a := range strings.Split(list, ",") {
 		a = strings.TrimSpace(a)
-		addr, plain := strings.CutPrefix(a, "http://")
-		addr, secure := strings.CutPrefix(addr, "https://")
-		if _, port, err := net.SplitHostPort(addr); err != nil || port == "" {
+		scheme, addr, ok := strings.Cut(a, "://")
+		if !ok {
+			scheme, addr = "", a
+		}
+		plain, secure, socket := scheme == "http" || scheme == "unix", scheme == "https" || scheme == "unixs", strings.HasPrefix(scheme, "unix")
+		_, port, err := net.SplitHostPort(addr)
+		switch {
+		case ok && !plain && !secure:
+			return nil, fmt.Errorf("%w: %s %q: want host:port, or one after http://, https://, unix:// or unixs://", muster.ErrConfig, what, a)
+		case socket && addr == "":
+			return nil, fmt.Errorf("%w: %s %q names no file", muster.ErrConfig, what, a)
+		case !socket && (err != nil || port == ""):
 			return nil, fmt.Errorf("%w: %s %q is not host:port", muster.ErrConfig, what, a)
 		}
 		if secure && !c.TLS.on() {
 			return nil, fmt.Errorf("%w: %s %s: there is no certificate to speak TLS with; give --tls-cert and --tls-key, or --auto-tls", muster.ErrConfig, what, a)
 		}
-		out = append(out, entrance{addr, !plain && c.TLS.on()})
+		out = append(out, entrance{addr, socket, !plain && c.TLS.on()})
 	}
 	return out, nil
 }
@@ -55,7 +65,12 @@ func (c Config) advertised(ls []net.Listener) string {
 		return c.Advertise // validate has seen to it
 	}
 	given := c.Advertise
-	if given == "" {
+	switch {
+	case given == "" && es[0].socket && es[0].secure:
+		given = "unixs://" + es[0].addr
+	case given == "" && es[0].socket:
+		given = "unix://" + es[0].addr
+	case given == "":
 		given = ls[0].Addr().String()
 	}
 	var told []string
@@ -98,7 +113,7 @@ func (p ports) close() error { return errors.Join(closeAll(p.clients), closeAll(
 func listenOn(es []entrance, whom, flag string) ([]net.Listener, error) {
 	var ls []net.Listener
 	for _, e := range es {
-		l, err := net.Listen("tcp", e.addr)
+		l, err := e.listen()
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("listen for %s on %s: %w (choose another with %s)", whom, e.addr, err, flag), closeAll(ls))
 		}

@@ -148,7 +148,11 @@ func (s *Server) askMember(ctx context.Context, m cluster.Member, path string, v
 	}
 	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, cluster.URL(m.ClientAddr)+path, nil)
+	base, dial := overSocket(m.ClientAddr)
+	if dial == nil {
+		base = cluster.URL(m.ClientAddr)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+path, nil)
 	if err != nil {
 		return fmt.Errorf("can't be asked at %s: %w", m.ClientAddr, err)
 	}
@@ -157,7 +161,7 @@ func (s *Server) askMember(ctx context.Context, m cluster.Member, path string, v
 		return err
 	}
 	// A transport of its own: nothing is kept open when the answer is read.
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: secret}}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: secret, DialContext: dial}}
 	resp, err := client.Do(req)
 	if err != nil {
 		return fmt.Errorf("no answer at %s: %w", m.ClientAddr, cause(err))

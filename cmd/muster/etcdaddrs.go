@@ -17,7 +17,7 @@ const (
 	etcdPeerURL   = "http://localhost:2380"
 )
 
-// etcdURLs reads a list of URLs.
+// etcdURLs reads a list of URLs. Sockets are for clients.
 func etcdURLs(flag, list string) ([]*url.URL, error) {
 	var out []*url.URL
 	for _, s := range strings.Split(list, ",") {
@@ -25,8 +25,10 @@ func etcdURLs(flag, list string) ([]*url.URL, error) {
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("--%s: %w", flag, err)
-		case u.Scheme == "unix" || u.Scheme == "unixs":
-			return nil, fmt.Errorf("--%s %s: unix sockets are not listened on; give an address on 127.0.0.1", flag, s)
+		case isSocket(u) && !strings.Contains(flag, "client"):
+			return nil, fmt.Errorf("--%s %s: members don't reach each other through sockets; give an address on 127.0.0.1", flag, s)
+		case isSocket(u) && u.Host+u.Path != "":
+			u.Host, u.Path = u.Host+u.Path, "" // all of it is the name of a file
 		case u.Scheme != "http" && u.Scheme != "https":
 			return nil, fmt.Errorf("--%s %q: want http://HOST:PORT or https://HOST:PORT", flag, s)
 		case u.Port() == "" || u.Path != "" && u.Path != "/":
@@ -37,11 +39,13 @@ func etcdURLs(flag, list string) ([]*url.URL, error) {
 	return out, nil
 }
 
+func isSocket(u *url.URL) bool { return u.Scheme == "unix" || u.Scheme == "unixs" }
+
 // reachable takes a host that is every address of a machine for one of them, as
 // manifests for a single member often say 0.0.0.0 where others are to go.
 func (c *etcdCommand) reachable(flag string, u *url.URL) string {
 	ip := net.ParseIP(u.Hostname())
-	if u.Hostname() != "" && (ip == nil || !ip.IsUnspecified()) {
+	if isSocket(u) || u.Hostname() != "" && (ip == nil || !ip.IsUnspecified()) {
 		return u.Host
 	}
 	host := outward()

@@ -144,7 +144,7 @@ func TestEtcdsFlagsThatCantBeHad(t *testing.T) {
 		{"--peer-trusted-ca-file", []string{"--listen-peer-urls=https://127.0.0.1:1", "--peer-cert-file=c", "--peer-key-file=k"}},
 		{"--trusted-ca-file", []string{"--cert-file=c", "--key-file=k", "--client-cert-auth"}},
 		{"not both", []string{"--listen-peer-urls=http://127.0.0.1:1,https://127.0.0.1:2"}},
-		{"unix sockets", []string{"--listen-client-urls=unix://localhost:1"}},
+		{"don't reach each other through sockets", []string{"--listen-peer-urls=unix://localhost:1"}},
 		{"want http://HOST:PORT", []string{"--listen-client-urls=localhost:2379"}},
 		{"must have b=http://localhost:2380 in it", []string{"--name=b", "--initial-cluster=a=http://localhost:2380"}},
 		{"want new or existing", []string{"--initial-cluster-state=old"}},

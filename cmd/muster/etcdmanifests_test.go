@@ -85,6 +85,7 @@ snapshot-count: 10000
 	{name: "testcontainers for Go, one", line: "--name=default --listen-client-urls=http://0.0.0.0:2379 --advertise-client-urls=http://0.0.0.0:2379"},
 	{name: "testcontainers for Go, three", idle: "--initial-cluster-state", line: `--name=etcd-1 --initial-advertise-peer-urls=http://etcd-1:2380 --advertise-client-urls=http://etcd-1:2379 --listen-peer-urls=http://0.0.0.0:2380 --listen-client-urls=http://0.0.0.0:2379
 		--initial-cluster-state=new --initial-cluster=etcd-1=http://etcd-1:2380,etcd-2=http://etcd-2:2380,etcd-3=http://etcd-3:2380 --initial-cluster-token=mys3cr3ttok3n --data-dir=/data.etcd`},
+	{name: "sockets for clients", line: "--listen-client-urls unix://localhost:2379,unix:///run/etcd.sock --advertise-client-urls unix://localhost:2379"},
 	{name: "testcontainers for Rust", line: "-advertise-client-urls http://127.0.0.1:2379 -listen-client-urls http://0.0.0.0:2379"},
 	{name: "jetcd (testcontainers for Java)", idle: "--initial-cluster-state", line: `--name etcd0 --advertise-client-urls https://0.0.0.0:2379 --listen-client-urls https://0.0.0.0:2379 --data-dir /data.etcd --cert-file /etc/ssl/etcd/server.pem --key-file /etc/ssl/etcd/server-key.pem
 		--initial-advertise-peer-urls http://etcd0:2380 --listen-peer-urls http://0.0.0.0:2380 --initial-cluster-token cluster --initial-cluster etcd0=http://etcd0:2380,etcd1=http://etcd1:2380 --initial-cluster-state new`},

@@ -10,7 +10,7 @@ import (
 // registerPort are the flags of serve for the client port and what is spoken there.
 func (f *serveFlags) registerPort(set *pflag.FlagSet) {
 	c, g, h := &f.cfg, &f.cfg.GRPC, &f.cfg.HTTP
-	set.StringVar(&c.Listen, "listen", "127.0.0.1:2379", "address to listen on for clients; several are separated by commas, and one with http:// in front is plain text even with TLS")
+	set.StringVar(&c.Listen, "listen", "127.0.0.1:2379", "address to listen on for clients; several are separated by commas, and one with http:// in front is plain text even with TLS; unix:// or unixs:// and a file is a socket")
 	set.StringVar(&c.Advertise, "advertise", "", "--listen as clients reach it; several are separated by commas, and members use the first (default: what is listened on)")
 	set.StringVar(&c.ListenMetrics, "listen-metrics", "", "addresses to serve /metrics, /health, /livez and /readyz on besides, as --listen (default: none)")
 	set.StringVar(&c.Metrics, "metrics", "basic", "basic, or extensive: with histograms of how long gRPC's calls take")
