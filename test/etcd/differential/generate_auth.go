@@ -26,6 +26,17 @@ func authProgram(g *gen) program {
 	return program{steps: steps}
 }
 
+// certificateProgram is authProgram with more requests that have no token.
+func certificateProgram(g *gen) program {
+	prog := authProgram(g)
+	for i := range prog.steps {
+		if step := &prog.steps[i]; !step.kept && step.As != "" && g.one(2) {
+			step.As = ""
+		}
+	}
+	return prog
+}
+
 // enableAuth leaves root with a token.
 func enableAuth() []Step {
 	root := &pb.AuthUserAddRequest{Name: "root", Password: passwords[0], Options: &authpb.UserAddOptions{}}

@@ -16,14 +16,18 @@ import (
 // have as many members.
 type pair struct {
 	t        testing.TB
-	against  system.Kind
+	kinds    [2]system.Kind
 	size     int
 	clusters [2]*system.Cluster
 	conns    [2][]*grpc.ClientConn // to each member, in their order
 }
 
 func newPair(t testing.TB, against system.Kind, size int) *pair {
-	p := &pair{t: t, against: against, size: size}
+	return newPairOf(t, [2]system.Kind{system.Etcd, against}, size)
+}
+
+func newPairOf(t testing.TB, kinds [2]system.Kind, size int) *pair {
+	p := &pair{t: t, kinds: kinds, size: size}
 	p.renew()
 	return p
 }
@@ -32,7 +36,7 @@ func newPair(t testing.TB, against system.Kind, size int) *pair {
 // one's way.
 func (p *pair) renew() {
 	p.t.Helper()
-	for i, kind := range []system.Kind{system.Etcd, p.against} {
+	for i, kind := range p.kinds {
 		p.hangUp(i)
 		if p.clusters[i] != nil {
 			for _, m := range p.clusters[i].Members {

@@ -240,7 +240,9 @@ func metadataOf(stream grpc.ClientStream) string {
 	head, _ := stream.Header() // the error is the answer's
 	for where, md := range map[string]metadata.MD{"head": head, "trailer": stream.Trailer()} {
 		for name, values := range md {
-			if name != "content-type" { // is not sent where there is an error alone
+			// The type is not sent where there is an error alone; the others are of
+			// HTTP, by which etcd serves gRPC where it speaks TLS.
+			if name != "content-type" && name != "trailer" && !strings.HasPrefix(name, "access-control-") {
 				out = append(out, fmt.Sprintf("%s %s=%q", where, name, values))
 			}
 		}
