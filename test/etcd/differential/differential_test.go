@@ -47,13 +47,23 @@ func TestCertificates(t *testing.T) {
 }
 
 // TestRestart stops and kills, and compares all that is there afterwards.
-func TestRestart(t *testing.T) { runSome(t, (*seeds+14)/15, restartProgram) }
+// Like the others that wait more than they work it runs beside them.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	runSome(t, (*seeds+14)/15, restartProgram)
+}
 
 // TestThree asks one of three members each time.
-func TestThree(t *testing.T) { runOn(t, 3, (*seeds+4)/5, threeProgram) }
+func TestThree(t *testing.T) {
+	t.Parallel()
+	runOn(t, 3, (*seeds+4)/5, threeProgram)
+}
 
 // TestRestartThree plays in long runs alone: nearly all of its time is waiting.
-func TestRestartThree(t *testing.T) { runOn(t, 3, *seeds/50, restartThreeProgram) }
+func TestRestartThree(t *testing.T) {
+	t.Parallel()
+	runOn(t, 3, *seeds/50, restartThreeProgram)
+}
 
 // TestMany plays fewer, for each has thousands of keys.
 func TestMany(t *testing.T) { runSome(t, (*seeds+9)/10, manyProgram) }

@@ -13,6 +13,7 @@ import (
 // TestExpiry lets leases end by themselves. When is not compared, but what a
 // watch tells of it is, and in which order: a lease's keys go at one revision.
 func TestExpiry(t *testing.T) {
+	t.Parallel()
 	p := newPair(t, kindOf(t), 1)
 	for seed := *first; seed < *first+3; seed++ {
 		prog := expiryProgram(newGen(seed))

@@ -69,6 +69,7 @@ func invoke(path string, req proto.Message, opts ...grpc.CallOption) func(contex
 
 // TestOutside compares what the API's programs can't ask for.
 func TestOutside(t *testing.T) {
+	t.Parallel()
 	p := newPair(t, kindOf(t), 1)
 	sessions, err := p.begin(false)
 	if err != nil {
@@ -140,6 +141,7 @@ var streamed = []struct {
 
 // TestJSONByHand sends JSON that no library writes.
 func TestJSONByHand(t *testing.T) {
+	t.Parallel()
 	p := newPair(t, kindOf(t), 1)
 	sessions, err := p.begin(false)
 	if err != nil {
