@@ -309,12 +309,17 @@ func (f *Former) tell() {
 		return
 	}
 	stage := string(f.d.Stage)
-	if _, ok := f.target(); ok {
+	_, joins := f.target()
+	if joins {
 		stage = "joining"
 	}
 	reasons, key := f.Why(), stage
 	for _, r := range reasons {
-		key += "\n" + r.Code + " " + r.Addr + " " + r.Peer.String()
+		about := r.Addr + " " + r.Peer.String()
+		if joins {
+			about = f.joinAnswer() // whom it asks changes with each question, and says nothing new
+		}
+		key += "\n" + r.Code + " " + about
 	}
 	if key == f.told {
 		return

@@ -82,6 +82,19 @@ func (f *Former) whyJoining() event.Reason {
 	return r
 }
 
+// joinAnswer is what was last said to this node's request to join, without what
+// changes while it waits.
+func (f *Former) joinAnswer() string {
+	switch j := f.joining; {
+	case j == nil:
+		return ""
+	case j.Status == wire.JoinRefused:
+		return string(j.Status) + " " + j.Reason
+	default:
+		return string(j.Status) + " " + j.Code
+	}
+}
+
 func (f *Former) whyTwoClusters() event.Reason {
 	var parts []string
 	for _, id := range f.clusters() {
