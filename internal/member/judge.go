@@ -59,7 +59,7 @@ func (v *View) judge(peer wire.Hello, inbound bool) (wire.RefusalCode, string, u
 	case peer.Cluster != v.cfg.Cluster:
 		return wire.RefusedCluster, fmt.Sprintf("it belongs to cluster %q, and %s to %q: check the cluster names and the addresses", peer.Cluster, self.Name, v.cfg.Cluster), 0
 	case inbound && peer.To != 0 && peer.To != self.NodeID:
-		return wire.RefusedNotMe, fmt.Sprintf("it wants to speak to %s, this is %s", peer.To, self.NodeID), 0
+		return wire.RefusedNotMe, fmt.Sprintf("%s is wanted, and here is another node, %s (%s)", peer.To, self.Name, self.NodeID), 0
 	case id != peer.Self.Incarnation.NodeID():
 		return wire.RefusedIncarnation, fmt.Sprintf("its ID %s is not that of its incarnation %s", id, peer.Self.Incarnation), 0
 	}
