@@ -68,7 +68,7 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) {
 			e.Message = "authentication is enabled, and nobody said who asks: give --user root"
 		}
 	case codes.Unavailable:
-		e.Code, e.Message, code = "no_leader", st.Message(), http.StatusServiceUnavailable
+		e.Code, e.Message, code = "no_leader", "it is not known now who may change the cluster: "+st.Message(), http.StatusServiceUnavailable
 	case codes.ResourceExhausted:
 		e.Code, e.Message, code = "overloaded", st.Message()+": too many passwords wait to be checked", http.StatusTooManyRequests
 	}

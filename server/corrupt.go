@@ -96,13 +96,17 @@ func (c *checker) compare(ctx context.Context) (verdict, error) {
 	return v, nil
 }
 
+// behindTries is how often a member that is behind is asked: the others are not to
+// wait for one that stays behind until the check is given up.
+const behindTries = 60
+
 // ask asks one member, again while it is behind; nil: it didn't say.
 func (c *checker) ask(ctx context.Context, id cluster.NodeID, rev int64) *hashAnswer {
 	q, err := json.Marshal(hashQuestion{Revision: rev})
 	if err != nil {
 		return nil
 	}
-	for {
+	for range behindTries {
 		b, err := c.node.Ask(ctx, id, append([]byte{askHash}, q...))
 		a := &hashAnswer{}
 		if err != nil || json.Unmarshal(b, a) != nil || a.Gone {
@@ -117,6 +121,7 @@ func (c *checker) ask(ctx context.Context, id cluster.NodeID, rev int64) *hashAn
 		case <-time.After(c.retry):
 		}
 	}
+	return nil
 }
 
 // judge compares the answers: same order and length as members. Right is what

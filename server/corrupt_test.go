@@ -50,6 +50,28 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestOneStaysBehind: it is left out, and another one is found out all the same.
+func TestOneStaysBehind(t *testing.T) {
+	r := newRig(t)
+	own := r.store.(*kv.Store)
+	r.node.set(func(st *cluster.Status) { st.Members = membersOf(1, 2, 3, 4) })
+	r.node.ask = func(ctx context.Context, to cluster.NodeID, q []byte) ([]byte, error) {
+		switch to {
+		case 2:
+			return json.Marshal(hashAnswer{Behind: true})
+		case 3:
+			return json.Marshal(hashAnswer{Hash: 1, Compacted: -1})
+		}
+		return (&early{store: own}).answer(ctx, 1, q)
+	}
+	c := checker{node: r.node, store: r.store, retry: time.Microsecond}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if got, err := c.check(ctx); err != nil || !slices.Equal(got, []cluster.NodeID{0}) {
+		t.Errorf("accused: %v, %v; want 0, as two are no majority of four", got, err)
+	}
+}
+
 // TestCorruptCheck: a member whose hash differs twice is accused; one that is
 // behind is asked again, and one that differed once is let off.
 func TestCorruptCheck(t *testing.T) {
