@@ -17,7 +17,9 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	"github.com/musterhq/muster/internal/backup"
@@ -297,7 +299,13 @@ func TestUnreadSnapshot(t *testing.T) {
 	fillRandom(t, r.client(t))
 	r.api.snapshots.patience = 40 * time.Millisecond
 	ctx := testContext(t)
-	s, err := pb.NewMaintenanceClient(r.conn(t)).Snapshot(ctx, &pb.SnapshotRequest{})
+	// With a window that doesn't grow, gRPC doesn't read all of it for the client.
+	conn, err := grpc.NewClient("passthrough:///rig", grpc.WithContextDialer(r.dial), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithInitialWindowSize(64<<10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	s, err := pb.NewMaintenanceClient(conn).Snapshot(ctx, &pb.SnapshotRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
