@@ -40,7 +40,7 @@ type Config struct {
 	// gRPC's calls take.
 	Metrics string
 
-	// RequestTimeout bounds client requests that come without a deadline.
+	// RequestTimeout bounds how long a client request waits for a leader and a quorum.
 	// Default: 5 s and two election timeouts, as in etcd.
 	RequestTimeout time.Duration
 
