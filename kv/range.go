@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -44,7 +45,12 @@ func (v *view) rangeKeys(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResp
 	if rev < v.compacted {
 		return nil, ErrCompacted
 	}
-	resp := &pb.RangeResponse{Header: &pb.ResponseHeader{Revision: v.rev}}
+	answer := &struct {
+		pb.RangeResponse
+		header pb.ResponseHeader
+	}{}
+	resp := &answer.RangeResponse
+	resp.Header, answer.header.Revision = &answer.header, v.rev
 	c := collector{ctx: ctx, req: r, max: fetchLimit(r)}
 	if err := v.scan(spanOf(r.GetKey(), r.GetRangeEnd()), rev, c.visit); err != nil {
 		return nil, err
@@ -119,22 +125,33 @@ func (c *collector) visit(it item) (bool, error) {
 	return true, nil
 }
 
-// keep copies it, a slab of keys at a time once there are several.
+// keep copies it. Most ranges are of one key, and most others of some.
 func (c *collector) keep(it item) {
-	if len(c.slab) == 0 {
-		c.slab = make([]mvccpb.KeyValue, min(256, max(1, 2*len(c.kvs))))
+	valued := !c.req.GetKeysOnly() || c.req.GetSortTarget() == pb.RangeRequest_VALUE
+	if !valued {
+		it.value = nil
 	}
-	kv := &c.slab[0]
-	c.slab = c.slab[1:]
+	var kv *mvccpb.KeyValue
 	clone := c.bytes.clone
-	if len(c.kvs) == 0 { // most ranges are of one key
-		clone = bytes.Clone
+	if len(c.kvs) == 0 {
+		one := &struct {
+			mvccpb.KeyValue
+			list [1]*mvccpb.KeyValue
+		}{}
+		kv, c.kvs = &one.KeyValue, one.list[:0]
+		exact := arena{make([]byte, 0, len(it.key)+len(it.value))}
+		clone = exact.clone
+	} else {
+		if len(c.slab) == 0 {
+			n := min(256, max(15, 2*len(c.kvs)))
+			c.slab, c.kvs = make([]mvccpb.KeyValue, n), slices.Grow(c.kvs, n)
+		}
+		kv, c.slab = &c.slab[0], c.slab[1:]
 	}
 	kv.Key = clone(it.key)
 	kv.CreateRevision, kv.ModRevision, kv.Version = it.meta.Create, it.mod, it.meta.Version
-	if !c.req.GetKeysOnly() || c.req.GetSortTarget() == pb.RangeRequest_VALUE {
-		kv.Lease = it.meta.Lease
-		kv.Value = clone(it.value)
+	if valued {
+		kv.Lease, kv.Value = it.meta.Lease, clone(it.value)
 	}
 	c.kvs = append(c.kvs, kv)
 }

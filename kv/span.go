@@ -23,10 +23,13 @@ func spanOf(key, end []byte) span {
 }
 
 // bounds gives the span's limits in Pebble's order. It is not for a single key.
-func (s span) bounds() (lower, upper []byte) {
-	lower = mvcc.AppendBound(nil, s.from)
+func (s span) bounds() (lower, upper []byte) { return s.appendBounds(nil, nil) }
+
+// appendBounds is bounds, appended to what there is of each.
+func (s span) appendBounds(lower, upper []byte) ([]byte, []byte) {
+	lower = mvcc.AppendBound(lower, s.from)
 	if s.open {
-		return lower, mvcc.AppendEnd(nil)
+		return lower, mvcc.AppendEnd(upper)
 	}
-	return lower, mvcc.AppendBound(nil, s.to)
+	return lower, mvcc.AppendBound(upper, s.to)
 }

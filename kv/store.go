@@ -224,15 +224,15 @@ func (s *Store) read(f func(*view) error) (err error) {
 	if err != nil {
 		return err
 	}
-	st := g.state.Load()
-	v := view{db: g.db, hold: g, rev: st.current, compacted: st.compacted}
+	v := readView(g)
 	defer func() {
 		if cerr := v.close(); err == nil {
 			err = cerr
 		}
 		v.hold.release()
+		v.recycle()
 	}()
-	return f(&v)
+	return f(v)
 }
 
 // Revision returns the revision of the last write, 1 if there was none, and

@@ -72,7 +72,6 @@ type stream struct {
 	send  func(*pb.RangeResponse) error
 
 	span   span // what is left of it
-	v      view
 	cursor *cursor
 	rev    int64 // that is read
 	now    int64 // for the header: the current one when it began
@@ -108,20 +107,18 @@ func (st *stream) open(sp span) error {
 
 // start puts the cursor on the span's first key. It keeps h if it succeeds.
 func (st *stream) start(h hold, sp span) error {
-	v := view{db: h.db, rev: st.rev}
-	c, err := v.cursor(sp, st.rev)
-	if err != nil {
+	c := &cursor{v: &view{db: h.db, hold: h, rev: st.rev}, rev: st.rev}
+	if err := c.open(sp); err != nil {
 		return err
 	}
-	h.settle()
-	st.span, st.v, st.cursor = sp, v, c
-	st.v.hold = h
+	c.v.hold.settle()
+	st.span, st.cursor = sp, c
 	return nil
 }
 
 func (st *stream) close() error {
 	err := st.cursor.it.Close()
-	st.v.hold.release()
+	st.cursor.v.hold.release()
 	return err
 }
 
@@ -133,19 +130,19 @@ func (st *stream) renew() error {
 	if err != nil {
 		return err
 	}
-	if h.generation != st.v.hold.generation || st.rev < h.state.Load().compacted {
+	if h.generation != st.cursor.v.hold.generation || st.rev < h.state.Load().compacted {
 		h.release()
 		return nil
 	}
 	sp := st.span
 	sp.from = bytes.Clone(st.cursor.cur.key)
-	old, held := st.cursor, st.v.hold
+	old := st.cursor
 	if err := st.start(h, sp); err != nil {
 		h.release()
 		return err
 	}
 	err = old.it.Close()
-	held.release()
+	old.v.hold.release()
 	return err
 }
 

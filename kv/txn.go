@@ -122,8 +122,9 @@ func newTxnResponse(b branch) *pb.TxnResponse {
 		Succeeded: b.succeeded,
 		Responses: make([]*pb.ResponseOp, len(b.ops)),
 	}
-	for i := range resp.Responses {
-		resp.Responses[i] = &pb.ResponseOp{}
+	ops := make([]pb.ResponseOp, len(b.ops))
+	for i := range ops {
+		resp.Responses[i] = &ops[i]
 	}
 	return resp
 }
@@ -144,9 +145,11 @@ func (v *view) readTxn(ctx context.Context, b branch) (*pb.TxnResponse, error) {
 		var err error
 		switch o := op.GetRequest().(type) {
 		case *pb.RequestOp_RequestRange:
+			var r *pb.RangeResponse
 			if err = v.checkRevision(o.RequestRange); err == nil {
-				resp.Responses[i], err = v.rangeOp(ctx, o.RequestRange)
+				r, err = v.rangeKeys(ctx, o.RequestRange)
 			}
+			resp.Responses[i].Response = &pb.ResponseOp_ResponseRange{ResponseRange: r}
 		case *pb.RequestOp_RequestTxn:
 			var r *pb.TxnResponse
 			r, err = v.readTxn(ctx, nested[0])

@@ -3,6 +3,7 @@ package kv
 import (
 	"bytes"
 	"fmt"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -32,8 +33,41 @@ type view struct {
 	onDisk    bool     // see what is durable only, and expect most keys to be absent
 
 	point *pebble.Iterator // for get; opened on first use
-	seek  []byte           // scratch
-	unesc []byte           // scratch: a user key without its escapes
+	scratch
+}
+
+// scratch is memory that a view uses again and again, each for a moment only.
+type scratch struct {
+	seek         []byte
+	lower, upper []byte
+	unesc        []byte // a user key without its escapes
+}
+
+// views keep the scratch of readers for those to come.
+var views = sync.Pool{New: func() any { return &view{} }}
+
+// readView is a view of the present for one reader, who gives it back with
+// recycle.
+func readView(h hold) *view {
+	v, st := views.Get().(*view), h.state.Load()
+	*v = view{db: h.db, hold: h, rev: st.current, compacted: st.compacted, scratch: v.scratch}
+	return v
+}
+
+// recycle is the end of a closed view, and of all items that it gave.
+func (v *view) recycle() {
+	v.scratch.trim()
+	*v = view{scratch: v.scratch}
+	views.Put(v)
+}
+
+// maxScratch bytes are kept; keys may be larger.
+const maxScratch = 64 << 10
+
+func (s *scratch) trim() {
+	if cap(s.seek)+cap(s.lower)+cap(s.upper)+cap(s.unesc) > maxScratch {
+		*s = scratch{}
+	}
 }
 
 // close lets go of the database. The view may be used again afterwards.
@@ -107,11 +141,11 @@ func (v *view) scan(s span, rev int64, visit func(item) (more bool, err error)) 
 	if !s.open && bytes.Compare(s.from, s.to) >= 0 {
 		return nil
 	}
-	c, err := v.cursor(s, rev)
-	if err != nil {
+	c := cursor{v: v, rev: rev}
+	if err := c.open(s); err != nil {
 		return err
 	}
-	err = v.merge(c, s, rev, visit)
+	err := v.merge(&c, s, rev, visit)
 	if cerr := c.it.Close(); err == nil && cerr != nil {
 		err = fmt.Errorf("scan from %q: %w", s.from, cerr)
 	}
@@ -166,20 +200,20 @@ type cursor struct {
 	cur item
 	ok  bool // cur is valid
 	err error
-	key []byte // scratch
 }
 
-// cursor opens one on its first key. The caller closes c.it.
-func (v *view) cursor(s span, rev int64) (*cursor, error) {
-	lower, upper := s.bounds()
-	it, err := v.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+// open sets the cursor on the first key of the span. The caller closes c.it.
+func (c *cursor) open(s span) error {
+	v := c.v
+	v.lower, v.upper = s.appendBounds(v.lower[:0], v.upper[:0])
+	it, err := v.db.NewIter(&pebble.IterOptions{LowerBound: v.lower, UpperBound: v.upper}) // which copies them
 	if err != nil {
-		return nil, fmt.Errorf("scan from %q: %w", s.from, err)
+		return fmt.Errorf("scan from %q: %w", s.from, err)
 	}
-	c := &cursor{v: v, it: it, rev: rev}
+	c.it = it
 	it.First()
 	c.settle()
-	return c, nil
+	return nil
 }
 
 func (c *cursor) next() {
@@ -216,18 +250,20 @@ func (c *cursor) settle() {
 // cursor's revision. While all keys are being deleted each has one, so that one
 // plain step is tried first.
 func (c *cursor) skipNewer() {
-	c.key = append(c.key[:0], mvcc.PrefixOf(c.it.Key())...)
-	c.key = mvcc.AppendSuffix(c.key, mvcc.Revision{Main: c.rev, Sub: mvcc.Newest})
-	if c.it.Next() && bytes.Compare(c.it.Key(), c.key) < 0 {
-		c.it.SeekGE(c.key)
+	seek := append(c.v.seek[:0], mvcc.PrefixOf(c.it.Key())...)
+	seek = mvcc.AppendSuffix(seek, mvcc.Revision{Main: c.rev, Sub: mvcc.Newest})
+	c.v.seek = seek
+	if c.it.Next() && bytes.Compare(c.it.Key(), seek) < 0 {
+		c.it.SeekGE(seek)
 	}
 }
 
 // skipKey leaves the other versions of the current key behind. Most keys have
 // few, so that one plain step is tried first.
 func (c *cursor) skipKey() {
-	c.key = append(c.key[:0], mvcc.PrefixOf(c.it.Key())...)
-	if c.it.Next() && len(c.it.Key()) > len(c.key) && bytes.HasPrefix(c.it.Key(), c.key) {
+	prefix := append(c.v.seek[:0], mvcc.PrefixOf(c.it.Key())...)
+	c.v.seek = prefix
+	if c.it.Next() && len(c.it.Key()) > len(prefix) && bytes.HasPrefix(c.it.Key(), prefix) {
 		c.it.NextPrefix()
 	}
 }
