@@ -91,6 +91,8 @@
 // log and the versions on disk. Apply copies its changes and goes on; those of a
 // call that is written in pieces are on disk alone. A revision that is too large
 // for one batch comes in parts.
+// log and the versions on disk. Apply copies its changes, notes them with the
+// watches if those are few, and goes on.
 //
 // # Compaction
 //
