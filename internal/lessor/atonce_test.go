@@ -159,6 +159,7 @@ func TestGrace(t *testing.T) {
 		h := newHand()
 		h.l.elected(7)
 		h.pass(late)
+		h.l.elected(7) // as each look at who leads finds again
 		h.l.TakeOver(7)
 		h.l.LeasesReplaced([]kv.Lease{{ID: 1, TTL: 10}, {ID: 2, TTL: 20, Remaining: 5}})
 		left := max(DefaultGrace-late, 0)
@@ -184,6 +185,37 @@ func TestGrace(t *testing.T) {
 	h.over(t)
 }
 
+// TestClockRates: what a leader with a slow clock promises at the last moment is kept
+// by one with a faster clock that was elected right after the confirmation began.
+func TestClockRates(t *testing.T) {
+	now := time.Unix(1000, 0)
+	begun := now
+	at := func(rate float64) func() time.Time {
+		return func() time.Time { return begun.Add(time.Duration(float64(now.Sub(begun)) * rate)) }
+	}
+	slow, fast := New(Options{Clock: at(0.76)}), New(Options{Clock: at(1)})
+	slow.confirmed(3, slow.moment())
+	fast.elected(4)
+	for term, l := range map[uint64]*Lessor{3: slow, 4: fast} {
+		l.TakeOver(term)
+		l.LeasesReplaced([]kv.Lease{{ID: 1, TTL: 10}})
+	}
+	promised := now
+	for slow.atOnce(3, []int64{1}) != nil {
+		promised = now.Add(10 * time.Second)
+		now = now.Add(time.Millisecond)
+		fast.Over(1) // it looks at its clock
+	}
+	if promised.Sub(begun) < 10*time.Second+DefaultGrace/2 {
+		t.Fatalf("it renewed at once for only %v", promised.Sub(begun)-10*time.Second)
+	}
+	for ; now.Before(promised); now = now.Add(time.Millisecond) {
+		if over, _ := fast.Over(1); len(over) > 0 {
+			t.Fatalf("the lease is over %v before what was promised", promised.Sub(now))
+		}
+	}
+}
+
 // TestGraceAndRenewal: a renewal within the grace takes none of it away: the leader
 // before may have renewed the lease later than that.
 func TestGraceAndRenewal(t *testing.T) {
@@ -200,25 +232,33 @@ func TestGraceAndRenewal(t *testing.T) {
 }
 
 // TestConfirmedAhead: renewals that go on wait for a quorum once, and have it asked
-// again in the background.
+// again in the background, be they a client's or another member's.
 func TestConfirmedAhead(t *testing.T) {
-	alone(t, func(t *testing.T, n *fakeNode, k *Keeper) {
-		n.slow = 20 * time.Millisecond
-		waited := 0
-		for range 1000 {
-			begun := time.Now()
-			if got, err := k.Renew(t.Context(), []int64{7}); err != nil || got[0] != 60 {
-				t.Fatalf("renewed: %v, %v", got, err)
+	for _, far := range []bool{false, true} {
+		alone(t, func(t *testing.T, n *fakeNode, k *Keeper) {
+			n.slow = 20 * time.Millisecond
+			waited := 0
+			for range 1000 {
+				begun := time.Now()
+				var err error
+				if far {
+					_, err = k.Answer(t.Context(), appendID([]byte{askRenew}, 7))
+				} else {
+					_, err = k.Renew(t.Context(), []int64{7})
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if time.Since(begun) > 0 {
+					waited++
+				}
+				time.Sleep(10 * time.Millisecond)
 			}
-			if time.Since(begun) > 0 {
-				waited++
+			if rounds := n.rounds(); waited != 1 || rounds < 15 || rounds > 30 {
+				t.Errorf("%d renewals waited, want the first; there were %d rounds in 10 s", waited, rounds)
 			}
-			time.Sleep(10 * time.Millisecond)
-		}
-		if rounds := n.rounds(); waited != 1 || rounds < 15 || rounds > 30 {
-			t.Errorf("%d renewals waited, want the first; there were %d rounds in 10 s", waited, rounds)
-		}
-	})
+		})
+	}
 }
 
 // TestDeposedAtOnce: a member that follows renews nothing, whatever it has heard
@@ -228,7 +268,12 @@ func TestDeposedAtOnce(t *testing.T) {
 		if got, err := k.Renew(t.Context(), []int64{7}); err != nil || got[0] != 60 {
 			t.Fatalf("renewed: %v, %v", got, err)
 		}
-		n.stand(2, 4)
+		n.mu.Lock()
+		n.onGlance = func() { n.glance.Leader, n.glance.Term = 2, 4 } // between two looks
+		n.mu.Unlock()
+		if ttl, ok := k.RenewAtOnce(7); ok {
+			t.Errorf("renewed by a member that follows by then: %d", ttl)
+		}
 		n.mu.Lock()
 		n.onRead = func() { t.Error("a member that follows asks a quorum") }
 		n.mu.Unlock()

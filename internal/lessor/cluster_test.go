@@ -295,6 +295,36 @@ func TestCutOffLeader(t *testing.T) {
 	})
 }
 
+// TestCutOffAtOnce: a leader that is cut off renews for less than a second on what a
+// quorum has confirmed before, and what it promises then is kept by the next.
+func TestCutOffAtOnce(t *testing.T) {
+	story(t, func(w *world) {
+		w.grant(1, 15)
+		time.Sleep(10 * time.Second)
+		old := w.Leader(w.ctx)
+		w.renew(old.Name, 1, 15)
+		if g := old.Glance(); g.Applied == 0 || g.Committed < g.Applied {
+			t.Errorf("applied through %d of %d", g.Applied, g.Committed)
+		}
+		w.Isolate(old.Name)
+		time.Sleep(700 * time.Millisecond)
+		begun := time.Now()
+		w.renew(old.Name, 1, 15)
+		if took := time.Since(begun); took > 0 {
+			t.Errorf("it took %v", took)
+		}
+		time.Sleep(100 * time.Millisecond)
+		if got, err := w.keeper(old.Name).Renew(w.ctx, []int64{1}); err == nil {
+			t.Errorf("renewed, on what was confirmed before it was cut off: %v", got)
+		}
+		if next := w.Leader(w.ctx); next.Name == old.Name {
+			t.Fatal("no other leads")
+		}
+		w.over(1)
+		within(t, "the lease is over", time.Since(begun), 15*time.Second, 18*time.Second)
+	})
+}
+
 // TestBackAgain: renewals that wait while there is no leader are answered by the
 // next one.
 func TestBackAgain(t *testing.T) {

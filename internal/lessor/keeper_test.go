@@ -27,7 +27,9 @@ type fakeNode struct {
 	onRead func() // while a quorum is asked
 	onAsk  func(ctx context.Context, question []byte) ([]byte, error)
 	slow   time.Duration
-	reads  int
+
+	onGlance func() // once, after the next Glance
+	reads    int
 }
 
 // stand says who leads in which term.
@@ -68,7 +70,12 @@ func (n *fakeNode) ReadIndex(context.Context) (uint64, error) {
 func (n *fakeNode) Glance() cluster.Glance {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.glance
+	g := n.glance
+	if n.onGlance != nil {
+		n.onGlance()
+		n.onGlance = nil
+	}
+	return g
 }
 
 func (n *fakeNode) Ask(ctx context.Context, _ cluster.NodeID, question []byte) ([]byte, error) {
