@@ -2,17 +2,6 @@ package lessor
 
 import "time"
 
-// DefaultGrace is how much more than its time a new leader gives a lease: what
-// the leaders before it may have promised on the strength of a confirmation that
-// was not of that moment. It is the same on all members, whatever their election
-// timeouts are, since each has to give what any other may have taken.
-const DefaultGrace = time.Second
-
-// trusted is for how long a confirmation is recent. The rest of the grace is for
-// clocks that don't run equally fast: one machine's may be a quarter slower than
-// another's.
-func trusted(grace time.Duration) time.Duration { return grace * 3 / 4 }
-
 // moment is when something was, by two clocks. Together they count all of the time
 // that passes: the first doesn't, on most systems, while the machine sleeps, and
 // the second may be set.

@@ -3,6 +3,7 @@ package lessor
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -54,7 +55,7 @@ func TestAtOnce(t *testing.T) {
 	h.wants(t, "not recent", Confirm, 1)
 	h.pass(10*time.Second - 2)
 	h.over(t) // it was renewed
-	h.pass(2) // a nanosecond behind the one that it was renewed with
+	h.pass(1)
 	h.over(t, 1)
 }
 
@@ -183,6 +184,24 @@ func TestGrace(t *testing.T) {
 	h.l.LeasesReplaced([]kv.Lease{{ID: 1, TTL: 10}})
 	h.pass(10*time.Second + DefaultGrace - 1)
 	h.over(t)
+}
+
+// TestGraceAndOrder: leases are listed in the order in which they were renewed, also
+// within the grace, in which they have the same time.
+func TestGraceAndOrder(t *testing.T) {
+	h := newHand()
+	h.l.elected(7)
+	h.l.TakeOver(7)
+	h.l.LeasesReplaced([]kv.Lease{{ID: 1, TTL: 10}, {ID: 2, TTL: 10}})
+	h.pass(1)
+	h.l.LeaseGranted(kv.Lease{ID: 4, TTL: 10})
+	h.pass(1)
+	h.l.LeaseGranted(kv.Lease{ID: 3, TTL: 10})
+	h.pass(1)
+	h.renew(t, 1, Renewal{Found, 10})
+	if ids, _ := h.l.Leases(); !slices.Equal(ids, []int64{2, 4, 3, 1}) {
+		t.Errorf("listed as %v", ids)
+	}
 }
 
 // TestClockRates: what a leader with a slow clock promises at the last moment is kept

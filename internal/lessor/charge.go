@@ -20,15 +20,6 @@ func (l *Lessor) Look(term uint64, leads bool) (takeOver []byte, err error) {
 	return kv.EncodeLeaseCheckpoint(term, l.NextSeq(), nil)
 }
 
-// elected hears that the member leads in term.
-func (l *Lessor) elected(term uint64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.leads.term != term {
-		l.leads = leading{term, l.clock()}
-	}
-}
-
 // Taken puts it in charge for a term, of the leases that s has.
 func (l *Lessor) Taken(term uint64, s Store) {
 	l.TakeOver(term)

@@ -56,14 +56,9 @@ type lease struct {
 	noted    int64  // seconds that are noted to be left; 0: none
 	note     uint64 // number of the last note given out that is not known to be undone
 	deadline time.Duration
-	asked    bool // to be revoked
+	given    time.Duration // when it was given that, for those who have the same
+	asked    bool          // to be revoked
 	place    [2]place
-}
-
-// leading is a term that the member leads, and a moment no sooner than when it was elected.
-type leading struct {
-	term uint64
-	seen time.Time
 }
 
 // Options are what a lessor is told. Zero values are the defaults.
@@ -219,23 +214,12 @@ func (l *Lessor) LeaseGone(id int64) {
 	}
 }
 
-// graceLocked is what is left of the grace when it takes charge: it begins when
-// the member was elected, for no leader before it was confirmed after that.
-func (l *Lessor) graceLocked() time.Duration {
-	if l.leads.term != l.term {
-		return l.grace
-	}
-	return max(l.grace-l.looks.Sub(l.leads.seen), 0)
-}
-
-// fromLocked is from when a lease has all of its time that is renewed now.
-func (l *Lessor) fromLocked() time.Duration { return max(l.now, l.from) }
-
 // addLocked begins to count a lease: all of its time, or what is noted of it.
 func (l *Lessor) addLocked(x kv.Lease) {
 	one := &lease{id: x.ID, ttl: x.TTL, noted: x.Remaining, place: [2]place{{index: -1}, {index: -1}}}
 	l.byID[x.ID] = one
 	one.deadline = l.fromLocked() + seconds(cmp.Or(x.Remaining, x.TTL))
+	one.given = l.now
 	l.due.put(one, one.deadline)
 	l.scheduleLocked(one)
 }
@@ -311,7 +295,7 @@ func (l *Lessor) Leases() (ids []int64, ok bool) {
 		all = append(all, one)
 	}
 	slices.SortFunc(all, func(a, b *lease) int {
-		return cmp.Or(cmp.Compare(a.deadline, b.deadline), cmp.Compare(a.id, b.id))
+		return cmp.Or(cmp.Compare(a.deadline, b.deadline), cmp.Compare(a.given, b.given), cmp.Compare(a.id, b.id))
 	})
 	for _, one := range all {
 		ids = append(ids, one.id)

@@ -69,10 +69,10 @@ func (one *lease) renewable(now time.Duration) bool { return !one.asked && one.d
 func (one *lease) hasNote() bool { return one.noted != 0 || one.note != 0 }
 
 // extendLocked gives a lease all of its time, from when it was looked at the clock
-// last. It is the nth of those that are renewed together: they end a nanosecond
-// apart, for Leases lists them by when they end.
+// last. It is the nth of those that are renewed together, and was so a nanosecond
+// after the one before.
 func (l *Lessor) extendLocked(one *lease, nth int) {
-	one.deadline = l.fromLocked() + seconds(one.ttl) + time.Duration(nth)
+	one.deadline, one.given = l.fromLocked()+seconds(one.ttl), l.now+time.Duration(nth)
 	l.due.put(one, one.deadline)
 	if one.place[byNote].index < 0 {
 		l.scheduleLocked(one)
