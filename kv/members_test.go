@@ -42,7 +42,7 @@ func (m *member) apply(entries []statemachine.Entry) []statemachine.Result {
 		for i, e := range entries[:n] {
 			part[i] = statemachine.Entry{Index: e.Index, Command: append([]byte(nil), e.Command...), Wanted: m.IntN(3) > 0}
 		}
-		m.applier.recent.most = m.IntN(20)
+		m.smallPieces(m.Rand)
 		got, err := m.Apply(part[n-1].Index, part)
 		must(m.t, err)
 		for i := range part {
@@ -169,8 +169,8 @@ func isKnown(cmd []byte) bool {
 		inner[0] >= opPut && inner[0] < opAs && (inner[0] != opAuth || len(inner) == 1 || newAuthRequest(inner[1]) != nil)
 }
 
-// TestMembersAgree: members that apply one log, in calls of other sizes, with
-// others waiting, with memory and disk in another state, and from an image of each
+// TestMembersAgree: members that apply one log, in calls and pieces of other sizes,
+// with others waiting, with memory and disk in another state, and from an image of each
 // other, give the same replies and hold the same; whatever the commands are.
 func TestMembersAgree(t *testing.T) {
 	for seed := range uint64(3) {

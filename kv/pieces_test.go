@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -17,17 +18,19 @@ import (
 
 // smallPieces has the next Apply call written in pieces, or not, and more of it
 // than is kept in mind.
-func (w *world) smallPieces() {
-	a := &w.s.applier
-	a.recent.most = w.rnd.IntN(20)
+func (s *Store) smallPieces(rnd *rand.Rand) {
+	a := &s.applier
+	a.recent.most = rnd.IntN(20)
 	a.limits = defaultPieceLimits()
-	if w.rnd.IntN(3) > 0 {
-		a.limits.first, a.limits.then = w.rnd.IntN(200), w.rnd.IntN(200)
+	if rnd.IntN(3) > 0 {
+		a.limits.first, a.limits.then = rnd.IntN(200), rnd.IntN(200)
 	}
-	if w.rnd.IntN(3) > 0 {
-		a.limits.attachments = w.rnd.IntN(3)
+	if rnd.IntN(3) > 0 {
+		a.limits.attachments = rnd.IntN(3)
 	}
 }
+
+func (w *world) smallPieces() { w.s.smallPieces(w.rnd) }
 
 var errCut = errors.New("cut")
 
