@@ -88,3 +88,27 @@ func TestPartsAreBounded(t *testing.T) {
 		g.Close()
 	}
 }
+
+// TestWrittenBetweenParts: what is written while one watch is told of a revision in
+// parts is work that is left when that is done, though nobody noted it meanwhile.
+func TestWrittenBetweenParts(t *testing.T) {
+	d := newDriver(t)
+	d.hub.limits.part, d.hub.limits.tail = 1, 1
+	d.hub.limits.few = 0 // Apply leaves it to others
+	g := d.NewWatches()
+	defer g.Close()
+	d.do(&pb.TxnRequest{Success: []*pb.RequestOp{putOp("k/1", "a"), putOp("k/2", "b")}})
+	_, err := g.Add(1, WatchSpec{Key: []byte("k/"), End: []byte("k0"), From: 2})
+	must(t, err)
+	_, err = g.Add(2, WatchSpec{Key: []byte("other")})
+	must(t, err)
+	b, more, err := g.Poll()
+	must(t, err)
+	if b == nil || !b.Partial || !more {
+		t.Fatalf("polled %+v, more %v; want a part", b, more)
+	}
+	d.put("other", "c")
+	if got := pollAll(t, g); got != " k/2=b@2 other=c@3" {
+		t.Errorf("told of%s", got)
+	}
+}

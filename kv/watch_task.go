@@ -76,7 +76,8 @@ func (h *hub) dueTask(w *watcher) task {
 }
 
 // done says that w was given everything through that revision; more, that
-// there is something left to do for its group.
+// there is something left to do for its group, also of what came meanwhile: while
+// one watch is told in parts nobody else asks (see cutWatch).
 func (h *hub) done(w *watcher, through int64) (more bool) {
 	h.mu.Lock()
 	defer h.unlock()
@@ -88,6 +89,7 @@ func (h *hub) done(w *watcher, through int64) (more bool) {
 			h.enqueue(w)
 		}
 	}
+	h.dispatch()
 	return len(g.ready) > 0
 }
 
