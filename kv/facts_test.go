@@ -1,6 +1,8 @@
 package kv
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -65,4 +67,83 @@ func TestFactsOfOneCall(t *testing.T) {
 	want("in the command", "x2=own", "x3=", "x8=own")
 	a.facts.rollback()
 	want("after it was refused", "x3=", "x4=db", "x6=own")
+}
+
+// TestDroppedFacts: facts of ranges that were dropped are gone, those that are
+// written after it are there, and what a refused command dropped was not; in the
+// call, in what it commits, and whatever came before.
+func TestDroppedFacts(t *testing.T) {
+	s := New(Options{FS: vfs.NewMem()})
+	_, err := s.Open("")
+	must(t, err)
+	defer s.Close()
+	a, rnd := &s.applier, newRand(5)
+	key := func() string { return fmt.Sprintf("x%02d", rnd.IntN(30)) }
+	is, own := map[string]string{}, map[string]bool{} // own were written in this call, if only for a while
+	check := func(what string) {
+		t.Helper()
+		got := map[string]string{}
+		last := ""
+		must(t, a.scanFacts(slices.Sorted(maps.Keys(own)), []byte("x"), []byte("y"), func(k, v []byte) error {
+			if string(k) <= last {
+				t.Fatalf("%s: %s comes after %s", what, k, last)
+			}
+			last = string(k)
+			got[last] = string(v)
+			return nil
+		}))
+		if !maps.Equal(got, is) {
+			t.Fatalf("%s: %v, want %v", what, got, is)
+		}
+		for i := range 30 {
+			k := fmt.Sprintf("x%02d", i)
+			v, ok, err := a.fact([]byte(k))
+			if want, there := is[k]; err != nil || ok != there || string(v) != want {
+				t.Fatalf("%s: fact %s is %q, %v, %v; want %q, %v", what, k, v, ok, err, want, there)
+			}
+		}
+	}
+	command := func() {
+		for range rnd.IntN(6) {
+			switch k := key(); rnd.IntN(4) {
+			case 0, 1:
+				v := fmt.Sprint(rnd.IntN(100))
+				a.setFact([]byte(k), []byte(v))
+				is[k], own[k] = v, true
+			case 2:
+				a.deleteFact([]byte(k))
+				delete(is, k)
+				own[k] = true
+			default:
+				var rs factRanges
+				for from := k; len(rs) < 3; {
+					to := key()
+					if to <= from {
+						break
+					}
+					rs = append(rs, factRange{from, to})
+					from = to + "\x00"
+				}
+				a.dropFacts(rs)
+				maps.DeleteFunc(is, func(k, _ string) bool { return rs.hold(k) })
+			}
+		}
+	}
+	for range 200 {
+		for n := range rnd.IntN(6) {
+			before := maps.Clone(is)
+			command()
+			check(fmt.Sprintf("within command %d", n))
+			if rnd.IntN(3) == 0 {
+				a.facts.rollback()
+				is = before
+			}
+			a.facts.keep()
+			check(fmt.Sprintf("after command %d", n))
+		}
+		must(t, a.commit(s.live, s.live.state.Load()))
+		a.facts.reset()
+		clear(own)
+		check("after the commit")
+	}
 }
