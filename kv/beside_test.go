@@ -135,12 +135,14 @@ func (b besider) watch(ctx context.Context, from int64) error {
 
 // TestReadersBesideEverything: reads of any revision, hashes, and watches from any
 // revision are right, or told that history is gone, while the store is written to,
-// flushed, compacted, purged and given images.
+// flushed, compacted, purged and given images, in pieces now and then.
 func TestReadersBesideEverything(t *testing.T) {
 	d := newDriver(t)
 	d.purge.window, d.purge.batch, d.purge.rest = 2000, 200, 0
-	d.hub.limits.tail, d.hub.limits.due = 8<<10, 4
+	d.hub.limits.tail, d.hub.limits.due, d.hub.limits.part = 8<<10, 4, 4*pageEventBytes
+	rnd := newRand(9)
 	write := func(rev int64) {
+		d.smallPieces(rnd)
 		txn := &pb.TxnRequest{}
 		for key := range besideKeys {
 			txn.Success = append(txn.Success, putOp(fmt.Sprint(key), fmt.Sprint(rev)))
@@ -165,7 +167,6 @@ func TestReadersBesideEverything(t *testing.T) {
 			}
 		})
 	}
-	rnd := newRand(9)
 	for rev := int64(3); rev < 600 && !t.Failed(); rev++ {
 		write(rev)
 		switch rnd.IntN(40) {

@@ -28,8 +28,10 @@ func TestWatchersBesideWrites(t *testing.T) {
 			}
 		})
 	}
+	rnd := newRand(6)
 	for i := int64(2); i <= last; i++ {
-		d.do(&pb.TxnRequest{Success: []*pb.RequestOp{putOp("a", fmt.Sprint(i)), putOp("b", fmt.Sprint(i))}})
+		d.smallPieces(rnd)
+		d.do(&pb.TxnRequest{Success: []*pb.RequestOp{deleteOp("c", "d"), putOp("c", ""), putOp("a", fmt.Sprint(i)), putOp("b", fmt.Sprint(i))}})
 		if i%200 == 0 {
 			dir := fmt.Sprint("image-", i)
 			must(t, d.opt.FS.MkdirAll(dir, 0o755))
