@@ -212,7 +212,7 @@ func (w *watchWorld) step() {
 	case n < 97:
 		w.restart(func() { must(w.t, w.s.Close()); w.open() })
 	case n < 98:
-		w.restart(w.crash)
+		w.restart(pick(w.rnd, w.crash, w.crashWithin))
 	default:
 		w.restart(w.image)
 	}
