@@ -163,8 +163,8 @@ func newServer(cfg Config, of parts) *Server {
 		events: of.events, done: make(chan struct{}),
 	}
 	node := attended{of.node, of.store.Alarms, of.tally}
-	s.tally.known.Store(&s.node)
 	s.node = node
+	s.tally.known.Store(&s.node) // the node greets others already
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
