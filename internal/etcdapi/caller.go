@@ -69,9 +69,7 @@ func (s *Server) callerByToken(ctx context.Context, token string) (kv.Caller, er
 	user, ok := s.cfg.Auth.Tokens.user(token)
 	if index, given := indexOf(token); !ok && given && index > s.cfg.Proposer.Status().Applied {
 		// Another member gave it, and this one has not heard of it yet.
-		ctx, cancel := s.bound(ctx)
-		defer cancel()
-		if _, err := s.cfg.Proposer.ReadIndex(ctx); err != nil {
+		if err := s.confirm(ctx); err != nil {
 			return kv.Caller{}, err
 		}
 		revision = s.cfg.Store.Auth().Revision()

@@ -71,9 +71,7 @@ func (s *Server) catchUp(ctx context.Context, a age) error {
 		a < ofNow && s.caughtUp.once.Load():
 		return nil
 	}
-	ctx, cancel := s.bound(ctx)
-	defer cancel()
-	_, err := s.cfg.Proposer.ReadIndex(ctx)
+	err := s.confirm(ctx)
 	if err == nil {
 		s.caughtUp.once.Store(true)
 	}

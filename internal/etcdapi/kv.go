@@ -135,10 +135,7 @@ func (s *Server) agree(ctx context.Context, serializable bool) error {
 	if serializable {
 		return nil
 	}
-	ctx, cancel := s.bound(ctx)
-	defer cancel()
-	_, err := s.cfg.Proposer.ReadIndex(ctx)
-	return s.toGRPC(err)
+	return s.toGRPC(s.confirm(ctx))
 }
 
 // mayRange asks whether a caller may read the range.

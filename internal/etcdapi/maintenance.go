@@ -64,9 +64,7 @@ func (s *maintenanceService) Alarm(ctx context.Context, r *pb.AlarmRequest) (*pb
 }
 
 func (s *maintenanceService) listAlarms(ctx context.Context, kind pb.AlarmType) (*pb.AlarmResponse, error) {
-	ctx, cancel := s.bound(ctx)
-	defer cancel()
-	if _, err := s.cfg.Proposer.ReadIndex(ctx); err != nil {
+	if err := s.confirm(ctx); err != nil {
 		return nil, s.toGRPC(err)
 	}
 	resp := &pb.AlarmResponse{Header: s.header()}

@@ -214,6 +214,14 @@ func (s *Server) bound(ctx context.Context) (context.Context, context.CancelFunc
 	return context.WithTimeout(ctx, s.cfg.RequestTimeout)
 }
 
+// confirm returns once what is read here is linearizable. The error is the Proposer's.
+func (s *Server) confirm(ctx context.Context) error {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	_, err := s.cfg.Proposer.ReadIndex(ctx)
+	return err
+}
+
 // patient is for changes of members, and for the turn of a password, which may
 // take as long as their clients say.
 func (s *Server) patient(ctx context.Context) (context.Context, context.CancelFunc) {
