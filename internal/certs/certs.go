@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 )
 
 // Judge says more of certificates than that an authority has signed them. The
@@ -38,10 +39,10 @@ func (j Judge) Check(chain []*x509.Certificate) error {
 	}
 	own := chain[0]
 	if len(j.CommonNames) > 0 && !slices.Contains(j.CommonNames, own.Subject.CommonName) {
-		return fmt.Errorf("the certificate of %s has none of the common names that are allowed (%s)", own.Subject, list(j.CommonNames))
+		return fmt.Errorf("the certificate of %s has none of the common names that are allowed (%s)", own.Subject, strings.Join(j.CommonNames, ", "))
 	}
 	if len(j.Hostnames) > 0 && !slices.ContainsFunc(j.Hostnames, func(name string) bool { return own.VerifyHostname(name) == nil }) {
-		return fmt.Errorf("the certificate of %s is for none of the names that are allowed (%s)", own.Subject, list(j.Hostnames))
+		return fmt.Errorf("the certificate of %s is for none of the names that are allowed (%s)", own.Subject, strings.Join(j.Hostnames, ", "))
 	}
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
-	"strings"
 	"time"
 )
 
@@ -48,5 +47,3 @@ func SelfSigned(hosts []string, from, to time.Time) (certPEM, keyPEM []byte, err
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}), nil
 }
-
-func list(names []string) string { return strings.Join(names, ", ") }
