@@ -1,9 +1,15 @@
 package main
 
 import (
+	"crypto/tls"
+	"errors"
+	"net"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/musterhq/muster/internal/testcert"
@@ -54,4 +60,44 @@ func TestTLSToAPlainPort(t *testing.T) {
 			t.Errorf("%s: exit %d, %s", what, code, stderr)
 		}
 	}
+}
+
+// refusing takes nothing and has words to say.
+type refusing struct {
+	net.Conn
+	words chan error
+}
+
+func (r *refusing) Read([]byte) (int, error)  { return 0, <-r.words }
+func (r *refusing) Write([]byte) (int, error) { return 0, syscall.EPIPE }
+
+// Who is refused for its certificate may see its next write fail before it has
+// read why; and gRPC reads once more after that.
+func TestWhyAHandshakeFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var last atomic.Pointer[error]
+		other := &refusing{words: make(chan error)}
+		conn := &notingConn{Conn: other, last: &last, readEnded: make(chan struct{})}
+		go func() {
+			time.Sleep(lastWord / 2)
+			other.words <- tls.AlertError(42)
+			other.words <- net.ErrClosed
+		}()
+		read := make(chan struct{})
+		go func() {
+			_, _ = conn.Read(nil)
+			_, _ = conn.Read(nil)
+			close(read)
+		}()
+		if _, err := conn.Write([]byte("a")); !errors.Is(err, syscall.EPIPE) {
+			t.Errorf("write: %v", err)
+		}
+		if err := last.Load(); err == nil || !errors.As(*err, new(tls.AlertError)) {
+			t.Errorf("known when the write has failed: %v", err)
+		}
+		<-read
+		if err := last.Load(); !errors.As(*err, new(tls.AlertError)) {
+			t.Errorf("known at the end: %v", *err)
+		}
+	})
 }

@@ -7,7 +7,9 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"time"
 	"unicode/utf8"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -99,24 +101,46 @@ func (n *noting) ClientHandshake(ctx context.Context, authority string, c net.Co
 		n.last.Store(&err)
 		return nil, nil, err
 	}
-	return notingConn{conn, n.last}, info, nil
+	return &notingConn{Conn: conn, last: n.last, readEnded: make(chan struct{})}, info, nil
 }
 
 // notingConn: in TLS 1.3 it is the first Read that says whether the other side
 // takes this side's certificate.
 type notingConn struct {
 	net.Conn
-	last *atomic.Pointer[error]
+	last      *atomic.Pointer[error]
+	readEnded chan struct{}
+	ending    sync.Once
 }
 
-// Read implements net.Conn.
-func (c notingConn) Read(b []byte) (int, error) {
+// Read implements net.Conn. Its first error is the other side's word; what
+// follows is about a connection that has been closed for it.
+func (c *notingConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if err != nil {
-		c.last.Store(&err)
+		c.ending.Do(func() {
+			c.last.Store(&err)
+			close(c.readEnded)
+		})
 	}
 	return n, err
 }
+
+// Write implements net.Conn. When it fails, the other side's word may have come
+// and not been read yet; gRPC would close the connection over it.
+func (c *notingConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if err != nil {
+		select {
+		case <-c.readEnded:
+		case <-time.After(lastWord):
+		}
+	}
+	return n, err
+}
+
+// lastWord is how long a connection that takes nothing any more is read to its end.
+const lastWord = time.Second
 
 // Clone implements credentials.TransportCredentials.
 func (n *noting) Clone() credentials.TransportCredentials {
