@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -59,6 +60,10 @@ func parseEtcd(args, environ []string) (*etcdCommand, error) {
 	}
 	c.environment(environ, file)
 	if *file != "" {
+		c.notes = nil
+		if len(c.said) > 0 {
+			c.note("--config-file takes the place of all flags and variables of etcd's; not looked at: --%s", strings.Join(slices.Sorted(maps.Keys(c.said)), " --"))
+		}
 		clear(c.said)
 		if err := c.file(*file); err != nil {
 			return nil, err
@@ -86,10 +91,13 @@ func (v etcdValue) IsBoolFlag() bool { return v.bool }
 // environment fills in ETCD_…, and the file's name.
 func (c *etcdCommand) environment(environ []string, file *string) {
 	byVariable := map[string]string{}
+	var bare []string // without what all have in common
 	for _, f := range etcdFlags {
 		name := strings.ToUpper(strings.ReplaceAll(f.name, "-", "_"))
+		bare = append(bare, name)
 		byVariable["ETCD_"+name], byVariable["ETCD_EXPERIMENTAL_"+name] = f.name, f.name
 	}
+	var over []string
 	for _, kv := range environ {
 		variable, value, _ := strings.Cut(kv, "=")
 		if variable == "ETCD_CONFIG_FILE" && *file == "" {
@@ -99,9 +107,15 @@ func (c *etcdCommand) environment(environ []string, file *string) {
 		switch _, said := c.said[name]; {
 		case ok && value != "" && !said:
 			c.said[name] = value
-		case !ok && strings.HasPrefix(variable, "ETCD_") && variable != "ETCD_CONFIG_FILE":
-			c.notes = append(c.notes, fmt.Sprintf("environment variable %s is none of etcd's and was ignored", variable))
+		case !ok && strings.HasPrefix(variable, "ETCD_") && variable != "ETCD_CONFIG_FILE" && variable != "ETCD_UNSUPPORTED_ARCH":
+			if like := closest(strings.TrimPrefix(variable, "ETCD_"), bare); like != "" {
+				variable += " (did you mean ETCD_" + like + "?)"
+			}
+			over = append(over, variable)
 		}
+	}
+	if len(over) > 0 {
+		c.note("environment variables that mean nothing to etcd were passed over: %s", strings.Join(over, ", "))
 	}
 }
 

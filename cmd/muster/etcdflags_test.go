@@ -196,11 +196,67 @@ peer-transport-security:
 			t.Errorf("%+v, %s", f, c.idle)
 		}
 	}
-	if err := os.WriteFile(file, []byte("nmae: a\nclient-transport-security: {cert: c}\n"), 0o600); err != nil {
+}
+
+// What etcd's file has that etcd doesn't know is passed over, and named with what
+// may have been meant. The last of two wins; nothing else counts beside the file.
+func TestUnknownKeysOfEtcdsFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "etcd.conf.yml")
+	parse := func(text string) (*etcdCommand, *serveFlags, error) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return asServe(t, []string{"ETCD_PORT=tcp://1.2.3.4:5", "ETCD_LOG_LEVEL=debug"}, "--name=c", "--config-file", file)
+	}
+	c, f, err := parse(`data-dri: a
+colours: {of: [x, {y: z}]}
+1: 2
+Heartbeat-Interval: 200
+name: a
+name: b
+client-transport-security: {cert: c, key-fiel: k, allowed-cn: []}
+socket-options: {reuse-port: true, linger: 1}
+discovery-config: {token: "", client: {endpoints: []}}
+`)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := asServe(t, nil, "--config-file", file); err == nil || !strings.Contains(err.Error(), `:1: "nmae"`) || !strings.Contains(err.Error(), `:2: "cert"`) {
-		t.Errorf("%v", err)
+	if f.cfg.Node.Name != "b" || f.cfg.Node.HeartbeatInterval != 200*time.Millisecond || f.cfg.TLS.CertFile != "" || f.logLevel != "info" {
+		t.Errorf("%+v", f)
+	}
+	want := []string{
+		"--config-file takes the place of all flags and variables of etcd's; not looked at: --log-level --name",
+		"--config-file " + file + " has keys that mean nothing to etcd, and they were passed over: data-dri (line 1; did you mean data-dir?), colours (line 2), 1 (line 3), " +
+			"client-transport-security.cert (line 7), client-transport-security.key-fiel (line 7; did you mean key-file?), socket-options.linger (line 8)",
+	}
+	if !slices.Equal(c.notes, want) || strings.Join(c.idle, " ") != "--socket-reuse-port" {
+		t.Errorf("%q\n%q\n%q", c.notes, want, c.idle)
+	}
+	for text, want := range map[string]string{
+		"name: {a: b}\n":                 ":1: name: want a value",
+		"- name\n":                       ":1: the file is to have lines",
+		"peer-transport-security: [a]\n": ":1: peer-transport-security is to have lines",
+		"a: *b\n":                        "unknown anchor",
+		"discovery-config: {client: {endpoints: [h:1]}}\n":                                               "--discovery-endpoints can't be had",
+		"name: a\nclient-transport-security:\n  allowed-cn: [a]\n":                                       ":3: client-transport-security.allowed-cn can't be had",
+		"client-transport-security: {cert-file: c, key-file: k, client-cert-auth: true, trusted-ca: ca}": "--trusted-ca-file",
+	} {
+		if _, _, err := parse(text); err == nil || !strings.Contains(err.Error(), want) || codeOf(err) != exitUsage {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+	if _, f, err := parse("name: a\nx: &x {name: b, heartbeat-interval: 50}\n<<: *x\n"); err != nil || f.cfg.Node.HeartbeatInterval != 50*time.Millisecond {
+		t.Errorf("what is merged in: %v", err)
+	}
+}
+
+// Variables that etcd doesn't know are passed over, all in one line.
+func TestUnknownVariablesOfEtcds(t *testing.T) {
+	c, _, err := asServe(t, []string{"ETCD_PORT=tcp://1.2.3.4:5", "ETCD_DATADIR=a", "ETCD_UNSUPPORTED_ARCH=arm64", "ETCDCTL_API=3"})
+	want := []string{"environment variables that mean nothing to etcd were passed over: ETCD_PORT, ETCD_DATADIR (did you mean ETCD_DATA_DIR?)"}
+	if err != nil || !slices.Equal(c.notes, want) {
+		t.Errorf("%v, %q", err, c.notes)
 	}
 }
 
