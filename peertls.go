@@ -17,6 +17,11 @@ import (
 type PeerTLS struct {
 	CertFile, KeyFile, CAFile string
 
+	// ClientCertFile and ClientKeyFile are shown to members that this one dials,
+	// in place of CertFile and KeyFile. Then CertFile needs the usage for servers
+	// alone, and this one that for clients. Both or none are given. Default: the same.
+	ClientCertFile, ClientKeyFile string
+
 	// Auto, in place of files, has each member make a certificate of its own, in
 	// memory. It encrypts, and proves nothing: whoever reaches the peer port is
 	// let in as without TLS, and whoever can stand in between can read along.
@@ -35,6 +40,12 @@ func (p PeerTLS) faults(fault func(string, ...any)) {
 	if p.files() && (p.CertFile == "" || p.KeyFile == "" || p.CAFile == "") {
 		fault("PeerTLS (--peer-tls-cert, --peer-tls-key, --peer-tls-ca): give all three files, or none")
 	}
+	if (p.ClientCertFile == "") != (p.ClientKeyFile == "") {
+		fault("PeerTLS: ClientCertFile (--peer-tls-client-cert) and ClientKeyFile (--peer-tls-client-key): give both, or none")
+	}
+	if p.ClientCertFile != "" && !p.files() {
+		fault("PeerTLS: ClientCertFile (--peer-tls-client-cert) stands beside --peer-tls-cert, --peer-tls-key and --peer-tls-ca: give those, too")
+	}
 	if p.Auto && p.files() {
 		fault("PeerTLS: both Auto (--peer-auto-tls) and files (--peer-tls-cert, --peer-tls-key, --peer-tls-ca): choose one")
 	}
@@ -48,7 +59,7 @@ func (p PeerTLS) faults(fault func(string, ...any)) {
 
 // secure is a network as p says.
 func (p PeerTLS) secure(n Network) (Network, error) {
-	f := transport.TLS{Cert: p.CertFile, Key: p.KeyFile, CA: p.CAFile, Revoked: p.CRLFile, CommonNames: p.AllowedCNs, Hostnames: p.AllowedHostnames}
+	f := transport.TLS{Cert: p.CertFile, Key: p.KeyFile, CA: p.CAFile, ClientCert: p.ClientCertFile, ClientKey: p.ClientKeyFile, Revoked: p.CRLFile, CommonNames: p.AllowedCNs, Hostnames: p.AllowedHostnames}
 	switch {
 	case p.Auto:
 		var err error

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -95,10 +94,8 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	if cfg.TLS.CertFile != "" {
-		if _, err := cfg.TLS.load(); err != nil {
-			return nil, fmt.Errorf("%w: TLS for clients: %w", muster.ErrConfig, err)
-		}
+	if err := cfg.TLS.try(); err != nil {
+		return nil, err
 	}
 	auth, err := cfg.Auth.authentication(cfg.TLS.ClientAuth)
 	if err != nil {

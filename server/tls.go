@@ -19,6 +19,9 @@ import (
 // no restart, and open connections go on as they are.
 type TLS struct {
 	CertFile, KeyFile string // what the server shows
+	// ClientCertFile and ClientKeyFile are shown on other members' client ports, in
+	// place of CertFile and KeyFile, which then need the usage for servers alone.
+	ClientCertFile, ClientKeyFile string
 	// Auto has the server make a certificate that it signs itself, and keep it
 	// in the data directory: encryption, without a proof of whom one talks to.
 	Auto bool
@@ -52,6 +55,12 @@ func (f TLS) validate() error {
 		fault("both --auto-tls and --tls-cert: choose one")
 	case !f.on() && (f.CAFile != "" || f.ClientAuth || f.CRLFile != "" || len(f.AllowedHostnames) > 0):
 		fault("--tls-ca, --tls-client-auth and what they ask of clients need TLS: give --tls-cert and --tls-key, or --auto-tls")
+	}
+	if (f.ClientCertFile == "") != (f.ClientKeyFile == "") {
+		fault("--tls-client-cert and --tls-client-key: give both, or none")
+	}
+	if f.ClientCertFile != "" && !f.on() {
+		fault("--tls-client-cert is for when members speak TLS to clients: give --tls-cert and --tls-key, or --auto-tls")
 	}
 	if f.ClientAuth && f.CAFile == "" {
 		fault("--tls-client-auth: name the authority that signs the clients' certificates with --tls-ca")
@@ -138,6 +147,21 @@ func (f TLS) load() (*tlsFiles, error) {
 	return out, nil
 }
 
+// try reads the files once, to see that they can be.
+func (f TLS) try() error {
+	if f.CertFile == "" {
+		return nil // Auto has none yet
+	}
+	_, err := f.load()
+	if err == nil {
+		_, err = f.client()
+	}
+	if err != nil {
+		return fmt.Errorf("%w: TLS for clients: %w", muster.ErrConfig, err)
+	}
+	return nil
+}
+
 // server is the configuration of the client port.
 func (f TLS) server() *tls.Config {
 	return &tls.Config{
@@ -199,7 +223,11 @@ func (f TLS) client() (*tls.Config, error) {
 	if !f.on() {
 		return c, nil
 	}
-	files, err := f.load()
+	shown := f
+	if f.ClientCertFile != "" {
+		shown.CertFile, shown.KeyFile = f.ClientCertFile, f.ClientKeyFile
+	}
+	files, err := shown.load()
 	if err != nil {
 		return nil, fmt.Errorf("this member can't use its TLS files: %w", err)
 	}

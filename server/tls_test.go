@@ -244,15 +244,19 @@ func TestAutoTLSKeepsItsCertificate(t *testing.T) {
 // A status of the whole cluster is gathered over the client ports.
 func TestMembersAskEachOtherOverTLS(t *testing.T) {
 	ca := testcert.New(t, "ca")
-	use := func(name string) func(*Config) {
-		p := ca.Issue(name, -time.Hour, time.Hour)
+	use := func(name string, usages ...x509.ExtKeyUsage) func(*Config) {
+		p := ca.Issue(name, -time.Hour, time.Hour, usages...)
 		return func(c *Config) {
 			c.TLS = TLS{CertFile: p.Cert, KeyFile: p.Key, CAFile: ca.File, ClientAuth: true}
+			if len(usages) > 0 {
+				mine := ca.Issue(name, -time.Hour, time.Hour, x509.ExtKeyUsageClientAuth)
+				c.TLS.ClientCertFile, c.TLS.ClientKeyFile = mine.Cert, mine.Key
+			}
 		}
 	}
 	first, _ := single(t, use("n1"))
 	second, _ := single(t, func(c *Config) {
-		use("n2")(c)
+		use("n2", x509.ExtKeyUsageServerAuth)(c) // and another certificate for the other way
 		c.Node.Name, c.Node.Single, c.Node.JoinOnly = "n2", false, true
 		c.Node.Seeds = []string{first.PeerAddr()}
 	})
@@ -295,6 +299,8 @@ func TestWrongTLSSettingsAreTold(t *testing.T) {
 	for name, c := range map[string]Config{
 		"--tls-key":                      {TLS: TLS{CertFile: "c"}},
 		"choose one":                     {TLS: TLS{CertFile: "c", KeyFile: "k", Auto: true}},
+		"--tls-client-key":               {TLS: TLS{CertFile: "c", KeyFile: "k", ClientCertFile: "c"}},
+		"give --tls-cert":                {TLS: TLS{ClientCertFile: "c", ClientKeyFile: "k"}},
 		"need TLS":                       {TLS: TLS{CAFile: "ca"}},
 		"--tls-ca":                       {TLS: TLS{Auto: true, ClientAuth: true}},
 		"ask for those":                  {TLS: TLS{Auto: true, CRLFile: "crl"}},

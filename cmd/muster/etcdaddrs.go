@@ -252,6 +252,15 @@ func (c *etcdCommand) security() error {
 	if c.on("auto-tls") && c.said["cert-file"] == "" {
 		c.set("auto-tls", "true")
 	}
+	for _, f := range []string{"client-cert-file", "client-key-file"} {
+		switch v := c.said[f]; {
+		case v == "":
+		case c.said["cert-file"] == "": // as in etcd
+			c.idle = append(c.idle, "--"+f)
+		default:
+			c.set("tls-"+strings.TrimSuffix(f, "-file"), v)
+		}
+	}
 	ca := c.said["trusted-ca-file"]
 	switch secure := c.said["cert-file"] != "" || c.on("auto-tls"); {
 	case !secure && (ca != "" || c.on("client-cert-auth")):
@@ -281,7 +290,7 @@ func (c *etcdCommand) peerSecurity() error {
 		return nil
 	case auto:
 		c.set("peer-auto-tls", "true")
-		if asked := c.given("peer-trusted-ca-file", "peer-client-cert-auth", "peer-crl-file", "peer-cert-allowed-cn", "peer-cert-allowed-hostname"); len(asked) > 0 {
+		if asked := c.given("peer-trusted-ca-file", "peer-client-cert-auth", "peer-client-cert-file", "peer-client-key-file", "peer-crl-file", "peer-cert-allowed-cn", "peer-cert-allowed-hostname"); len(asked) > 0 {
 			c.note("with --peer-auto-tls no member looks at another's certificate; not used: %s", strings.Join(asked, " "))
 		}
 		return nil
@@ -291,9 +300,12 @@ func (c *etcdCommand) peerSecurity() error {
 	c.set("peer-tls-cert", cert)
 	c.set("peer-tls-key", key)
 	c.set("peer-tls-ca", ca)
-	for _, f := range []string{"peer-crl-file", "peer-cert-allowed-cn", "peer-cert-allowed-hostname"} {
-		if v := c.said[f]; v != "" {
-			c.set(f, v)
+	for _, f := range etcdFlags {
+		switch f.name {
+		case "peer-crl-file", "peer-cert-allowed-cn", "peer-cert-allowed-hostname", "peer-client-cert-file", "peer-client-key-file":
+			if v := c.said[f.name]; v != "" {
+				c.set(f.to, v)
+			}
 		}
 	}
 	return nil

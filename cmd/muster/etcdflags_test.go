@@ -104,7 +104,7 @@ func TestEtcdsFlagsBecomeOurs(t *testing.T) {
 	c, f, err := asServe(t, []string{"ETCD_NAME=n", "ETCD_HEARTBEAT_INTERVAL=50", "ETCD_PORT=tcp://1.2.3.4", "ETCD_ELECTION_TIMEOUT=9"},
 		"--listen-client-urls=https://10.0.0.1:2379,http://127.0.0.1:2379", "--listen-client-http-urls=http://127.0.0.1:2381", "--advertise-client-urls=https://a.example:2379,https://b.example:2379",
 		"--election-timeout=700", "--initial-cluster-token=t", "--log-level=panic", "--log-format=json",
-		"--cert-file=c", "--key-file=k", "--trusted-ca-file=ca", "--auto-tls", "--tls-min-version=TLS1.3", "--client-cert-allowed-hostname=x,y",
+		"--cert-file=c", "--key-file=k", "--trusted-ca-file=ca", "--client-cert-file=cc", "--client-key-file=ck", "--auto-tls", "--tls-min-version=TLS1.3", "--client-cert-allowed-hostname=x,y",
 		"--listen-peer-urls=https://127.0.0.1:2380", "--peer-cert-file=pc", "--peer-key-file=pk", "--peer-trusted-ca-file=pca", "--peer-client-cert-auth", "--peer-auto-tls",
 		"--snapshot-count=10000", "--pre-vote=true", "--experimental-warning-apply-duration=1s", "--force-new-cluster=false")
 	if err != nil {
@@ -115,7 +115,7 @@ func TestEtcdsFlagsBecomeOurs(t *testing.T) {
 		f.logLevel != "error" || f.logFormat != "json" {
 		t.Errorf("%+v", f)
 	}
-	if f.cfg.TLS.CertFile != "c" || f.cfg.TLS.KeyFile != "k" || f.cfg.TLS.CAFile != "ca" || !f.cfg.TLS.ClientAuth || f.cfg.TLS.Auto || f.cfg.TLS.MinVersion != "TLS1.3" || len(f.cfg.TLS.AllowedHostnames) != 2 ||
+	if f.cfg.TLS.CertFile != "c" || f.cfg.TLS.KeyFile != "k" || f.cfg.TLS.ClientCertFile != "cc" || f.cfg.TLS.ClientKeyFile != "ck" || f.cfg.TLS.CAFile != "ca" || !f.cfg.TLS.ClientAuth || f.cfg.TLS.Auto || f.cfg.TLS.MinVersion != "TLS1.3" || len(f.cfg.TLS.AllowedHostnames) != 2 ||
 		f.cfg.Node.PeerTLS.CertFile != "pc" || f.cfg.Node.PeerTLS.KeyFile != "pk" || f.cfg.Node.PeerTLS.CAFile != "pca" {
 		t.Errorf("%+v, %+v", f.cfg.TLS, f.cfg.Node.PeerTLS)
 	}
@@ -339,6 +339,7 @@ func TestEtcdsPeerSecurity(t *testing.T) {
 		"files":                   {append(slices.Clone(files), secure...), muster.PeerTLS{CertFile: "c", KeyFile: "k", CAFile: "ca"}, ""},
 		"files before their own":  {append(slices.Clone(files), "--peer-auto-tls", secure[0]), muster.PeerTLS{CertFile: "c", KeyFile: "k", CAFile: "ca"}, ""},
 		"files, names and a list": {append(slices.Clone(files), "--peer-crl-file=x", "--peer-cert-allowed-cn=a,b", secure[0]), muster.PeerTLS{CertFile: "c", KeyFile: "k", CAFile: "ca", CRLFile: "x", AllowedCNs: []string{"a", "b"}}, ""},
+		"files for each side":     {append(slices.Clone(files), "--peer-client-cert-file=cc", "--peer-client-key-file=ck", secure[0]), muster.PeerTLS{CertFile: "c", KeyFile: "k", CAFile: "ca", ClientCertFile: "cc", ClientKeyFile: "ck"}, ""},
 		"files and hosts":         {append(slices.Clone(files), "--peer-cert-allowed-hostname=a", secure[0]), muster.PeerTLS{CertFile: "c", KeyFile: "k", CAFile: "ca", AllowedHostnames: []string{"a"}}, ""},
 	} {
 		c, f, err := asServe(t, nil, tt.args...)

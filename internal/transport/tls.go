@@ -25,7 +25,7 @@ type secure struct {
 // Dial implements [Network]; it returns when the handshake is done. In TLS 1.3
 // it shows only later whether the acceptor takes this node's certificate.
 func (s secure) Dial(ctx context.Context, addr string) (net.Conn, error) {
-	own, err := s.files.load()
+	own, err := s.files.load(true)
 	if err != nil {
 		return nil, ownTrouble(wire.RefusedTLSFiles, "this node can't use its TLS files: "+err.Error())
 	}
@@ -35,7 +35,7 @@ func (s secure) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	}
 	cfg := own.config()
 	cfg.VerifyConnection = own.verifyServer
-	c := &tlsConn{Conn: tls.Client(raw, cfg), raw: raw, files: s.files, own: own}
+	c := &tlsConn{Conn: tls.Client(raw, cfg), raw: raw, own: own}
 	if err := c.HandshakeContext(ctx); err != nil {
 		err = c.explain(err)
 		raw.Close()
@@ -64,9 +64,9 @@ func (l secureListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &tlsConn{raw: raw, files: l.files, inbound: true}
+	c := &tlsConn{raw: raw, inbound: true}
 	c.Conn = tls.Server(raw, &tls.Config{MinVersion: tls.VersionTLS13, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-		own, err := l.files.load()
+		own, err := l.files.load(false)
 		if err != nil {
 			return nil, ownTrouble(wire.RefusedTLSFiles, "this node can't use its TLS files: "+err.Error())
 		}
@@ -80,7 +80,6 @@ func (l secureListener) Accept() (net.Conn, error) {
 type tlsConn struct {
 	*tls.Conn
 	raw     net.Conn
-	files   TLS
 	inbound bool
 	own     *proof    // set by the handshake
 	parting sync.Once // the last word on a connection that came to nothing
@@ -189,12 +188,12 @@ func (c *tlsConn) refusedByPeer(alert, err error) error {
 	if c.own == nil || !said(alertBadCertificate) && !said(alertExpired) && !said(alertUnknown) && !said(alertUnknownCA) {
 		return err
 	}
-	leaf := c.own.cert.Leaf
+	leaf, file := c.own.cert.Leaf, c.own.name
 	if code, why := span(leaf, time.Now()); code != "" {
-		return &wire.Refusal{Code: code, Reason: fmt.Sprintf("this node's own certificate, %s, %s", c.files.Cert, why)}
+		return &wire.Refusal{Code: code, Reason: fmt.Sprintf("this node's own certificate, %s, %s", file, why)}
 	}
 	if said(alertUnknownCA) {
-		return &wire.Refusal{Code: wire.RefusedTLSAuthority, Reason: fmt.Sprintf("it doesn't know the authority that signed this node's certificate, %s: %s", c.files.Cert, leaf.Issuer)}
+		return &wire.Refusal{Code: wire.RefusedTLSAuthority, Reason: fmt.Sprintf("it doesn't know the authority that signed this node's certificate, %s: %s", file, leaf.Issuer)}
 	}
-	return &wire.Refusal{Code: wire.RefusedTLSCertificate, Reason: fmt.Sprintf("it doesn't take this node's certificate, %s (%s): there it shows why", c.files.Cert, alert)}
+	return &wire.Refusal{Code: wire.RefusedTLSCertificate, Reason: fmt.Sprintf("it doesn't take this node's certificate, %s (%s): there it shows why", file, alert)}
 }

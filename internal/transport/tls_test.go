@@ -65,6 +65,17 @@ func TestTLSTrouble(t *testing.T) {
 	revoking := func(f TLS) TLS { f.Revoked = crl; return f }
 	only := func(f TLS, cns, hosts []string) TLS { f.CommonNames, f.Hostnames = cns, hosts; return f }
 	none := revoking(good("none"))
+	server, client := x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth
+	two := func(name string) TLS {
+		f, mine := files(ours, ours.Issue(name, -hour, hour, server)), ours.Issue(name+"-client", -hour, hour, client)
+		f.ClientCert, f.ClientKey = mine.Cert, mine.Key
+		return f
+	}
+	stale := good("stale")
+	old := ours.Issue("old", -2*hour, -hour)
+	lost := good("lost")
+	lost.ClientCert, lost.ClientKey = "nowhere", "nowhere"
+	stale.ClientCert, stale.ClientKey = old.Cert, old.Key
 	none.Revoked += "x"
 	plain := TLS{}
 	for _, c := range []struct {
@@ -82,6 +93,10 @@ func TestTLSTrouble(t *testing.T) {
 		{"the acceptor's is of a foreign authority", good("a"), files(ours, foreign.Issue("b", -hour, hour)), wire.RefusedTLSAuthority, wire.RefusedTLSCertificate, "CN=foreign"},
 		{"the dialler's is for servers alone", files(ours, ours.Issue("a", -hour, hour, x509.ExtKeyUsageServerAuth)), good("b"), wire.RefusedTLSCertificate, wire.RefusedTLSCertificate, "usage"},
 		{"the acceptor's is for clients alone", good("a"), files(ours, ours.Issue("b", -hour, hour, x509.ExtKeyUsageClientAuth)), wire.RefusedTLSCertificate, wire.RefusedTLSCertificate, "usage"},
+		{"both have one for each side", two("a"), two("b"), "", "", ""},
+		{"the dialler's for that has expired", stale, good("b"), wire.RefusedTLSExpired, wire.RefusedTLSExpired, "own certificate, " + old.Cert},
+		{"the acceptor's for that is gone", good("a"), lost, "", "", ""},
+		{"the acceptor's for that has expired", good("a"), stale, "", "", ""},
 		{"the dialler speaks plain text", plain, good("b"), wire.RefusedTLSExpected, wire.RefusedTLSExpected, "plain text"},
 		{"the acceptor speaks plain text", good("a"), plain, wire.RefusedTLSExpected, wire.RefusedTLSExpected, "plain text"},
 		{"both have made their own", own(), own(), "", "", ""},

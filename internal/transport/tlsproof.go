@@ -23,6 +23,10 @@ import (
 type TLS struct {
 	Cert, Key, CA string
 
+	// ClientCert and ClientKey are shown in place of Cert and Key by who dials;
+	// "": the same. With them each certificate needs the usage of one side alone.
+	ClientCert, ClientKey string
+
 	// Revoked is a list, in PEM or DER, of certificates that are not taken; "": none.
 	Revoked string
 	// CommonNames and Hostnames, of which at most one is given, are what a
@@ -47,24 +51,33 @@ func SelfMade(now time.Time) (TLS, error) {
 
 // Load reads the files once, to see that they can be.
 func (f TLS) Load() error {
-	_, err := f.load()
+	_, err := f.load(false)
+	if err == nil {
+		_, err = f.load(true)
+	}
 	return err
 }
 
 // proof is what the files hold.
 type proof struct {
+	name  string // of the file that cert is in
 	cert  tls.Certificate
 	pool  *x509.CertPool // nil: nothing is asked of the other side
 	judge certs.Judge
 }
 
-func (f TLS) load() (*proof, error) {
+// load reads the files for one connection.
+func (f TLS) load(dialling bool) (*proof, error) {
 	if f.made != nil {
-		return &proof{cert: *f.made}, nil
+		return &proof{name: f.Cert, cert: *f.made}, nil
 	}
-	cert, err := tls.LoadX509KeyPair(f.Cert, f.Key)
+	name, key := f.Cert, f.Key
+	if dialling && f.ClientCert != "" {
+		name, key = f.ClientCert, f.ClientKey
+	}
+	cert, err := tls.LoadX509KeyPair(name, key)
 	if err != nil {
-		return nil, fmt.Errorf("certificate %s with key %s: %w", f.Cert, f.Key, err)
+		return nil, fmt.Errorf("certificate %s with key %s: %w", name, key, err)
 	}
 	authority, err := os.ReadFile(f.CA)
 	if err != nil {
@@ -75,7 +88,7 @@ func (f TLS) load() (*proof, error) {
 		block, _ := pem.Decode(authority)
 		return nil, fmt.Errorf("authority: %s holds no certificate in PEM (any PEM at all: %v)", f.CA, block != nil)
 	}
-	p := &proof{cert, pool, certs.Judge{RevokedFile: f.Revoked, CommonNames: f.CommonNames, Hostnames: f.Hostnames}}
+	p := &proof{name, cert, pool, certs.Judge{RevokedFile: f.Revoked, CommonNames: f.CommonNames, Hostnames: f.Hostnames}}
 	if f.Revoked != "" {
 		if p.judge.Revoked, err = certs.ReadRevoked(f.Revoked); err != nil {
 			return nil, err
