@@ -17,6 +17,13 @@ import (
 type PeerTLS struct {
 	CertFile, KeyFile, CAFile string
 
+	// SystemRoots, in place of CAFile, has members that this one dials prove by the
+	// authorities which the system trusts that they are the hosts that are dialled:
+	// their certificates must be for the names or addresses that they advertise.
+	// Who dials this member shows no certificate. So, as without TLS, whoever
+	// reaches the peer port is let in: JoinToken says who may. All members have it.
+	SystemRoots bool
+
 	// ClientCertFile and ClientKeyFile are shown to members that this one dials,
 	// in place of CertFile and KeyFile. Then CertFile needs the usage for servers
 	// alone, and this one that for clients. Both or none are given. Default: the same.
@@ -37,8 +44,11 @@ type PeerTLS struct {
 func (p PeerTLS) files() bool { return p.CertFile != "" || p.KeyFile != "" || p.CAFile != "" }
 
 func (p PeerTLS) faults(fault func(string, ...any)) {
-	if p.files() && (p.CertFile == "" || p.KeyFile == "" || p.CAFile == "") {
-		fault("PeerTLS (--peer-tls-cert, --peer-tls-key, --peer-tls-ca): give all three files, or none")
+	if p.files() && (p.CertFile == "" || p.KeyFile == "" || p.CAFile == "" && !p.SystemRoots) {
+		fault("PeerTLS (--peer-tls-cert, --peer-tls-key, --peer-tls-ca): give all three files, or none; SystemRoots (--peer-tls-system-roots) is in place of the third")
+	}
+	if p.SystemRoots && (p.CAFile != "" || p.CertFile == "") {
+		fault("PeerTLS: SystemRoots (--peer-tls-system-roots) stands beside --peer-tls-cert and --peer-tls-key, in place of --peer-tls-ca")
 	}
 	if (p.ClientCertFile == "") != (p.ClientKeyFile == "") {
 		fault("PeerTLS: ClientCertFile (--peer-tls-client-cert) and ClientKeyFile (--peer-tls-client-key): give both, or none")
@@ -59,7 +69,7 @@ func (p PeerTLS) faults(fault func(string, ...any)) {
 
 // secure is a network as p says.
 func (p PeerTLS) secure(n Network) (Network, error) {
-	f := transport.TLS{Cert: p.CertFile, Key: p.KeyFile, CA: p.CAFile, ClientCert: p.ClientCertFile, ClientKey: p.ClientKeyFile, Revoked: p.CRLFile, CommonNames: p.AllowedCNs, Hostnames: p.AllowedHostnames}
+	f := transport.TLS{Cert: p.CertFile, Key: p.KeyFile, CA: p.CAFile, System: p.SystemRoots, ClientCert: p.ClientCertFile, ClientKey: p.ClientKeyFile, Revoked: p.CRLFile, CommonNames: p.AllowedCNs, Hostnames: p.AllowedHostnames}
 	switch {
 	case p.Auto:
 		var err error

@@ -105,18 +105,21 @@ func TestPeerTLSFiles(t *testing.T) {
 	ca := testcert.New(t, "ca")
 	p := ca.Issue("a", -time.Minute, time.Hour)
 	for name, tls := range map[string]muster.PeerTLS{
-		"two of three":      {CertFile: p.Cert, KeyFile: p.Key},
-		"none there":        {CertFile: "nowhere", KeyFile: p.Key, CAFile: ca.File},
-		"no certificate":    {CertFile: p.Cert, KeyFile: p.Key, CAFile: p.Key},
-		"files and none":    {CertFile: p.Cert, KeyFile: p.Key, CAFile: ca.File, Auto: true},
-		"no list":           {CertFile: p.Cert, KeyFile: p.Key, CAFile: ca.File, CRLFile: "nowhere"},
-		"a list of none":    {Auto: true, CRLFile: ca.File},
-		"half for dialling": {CertFile: p.Cert, KeyFile: p.Key, CAFile: ca.File, ClientCertFile: p.Cert},
-		"none for dialling": {CertFile: p.Cert, KeyFile: p.Key, CAFile: ca.File, ClientCertFile: "nowhere", ClientKeyFile: p.Key},
-		"for dialling only": {ClientCertFile: p.Cert, ClientKeyFile: p.Key},
-		"names of none":     {AllowedCNs: []string{"a"}},
-		"both kinds":        {CertFile: p.Cert, KeyFile: p.Key, CAFile: ca.File, AllowedCNs: []string{"a"}, AllowedHostnames: []string{"a"}},
-		"key of another's":  {CertFile: p.Cert, KeyFile: ca.Issue("b", -time.Minute, time.Hour).Key, CAFile: ca.File},
+		"two of three":         {CertFile: p.Cert, KeyFile: p.Key},
+		"none there":           {CertFile: "nowhere", KeyFile: p.Key, CAFile: ca.File},
+		"no certificate":       {CertFile: p.Cert, KeyFile: p.Key, CAFile: p.Key},
+		"files and none":       {CertFile: p.Cert, KeyFile: p.Key, CAFile: ca.File, Auto: true},
+		"no list":              {CertFile: p.Cert, KeyFile: p.Key, CAFile: ca.File, CRLFile: "nowhere"},
+		"a list of none":       {Auto: true, CRLFile: ca.File},
+		"half for dialling":    {CertFile: p.Cert, KeyFile: p.Key, CAFile: ca.File, ClientCertFile: p.Cert},
+		"none for dialling":    {CertFile: p.Cert, KeyFile: p.Key, CAFile: ca.File, ClientCertFile: "nowhere", ClientKeyFile: p.Key},
+		"for dialling only":    {ClientCertFile: p.Cert, ClientKeyFile: p.Key},
+		"system and authority": {CertFile: p.Cert, KeyFile: p.Key, CAFile: ca.File, SystemRoots: true},
+		"system and nothing":   {SystemRoots: true},
+		"system and their own": {SystemRoots: true, Auto: true},
+		"names of none":        {AllowedCNs: []string{"a"}},
+		"both kinds":           {CertFile: p.Cert, KeyFile: p.Key, CAFile: ca.File, AllowedCNs: []string{"a"}, AllowedHostnames: []string{"a"}},
+		"key of another's":     {CertFile: p.Cert, KeyFile: ca.Issue("b", -time.Minute, time.Hour).Key, CAFile: ca.File},
 	} {
 		cfg := muster.Config{Name: "a", DataDir: t.TempDir(), PeerListen: "127.0.0.1:0", Single: true, PeerTLS: tls}
 		if node, err := muster.Start(t.Context(), cfg, new(mustertest.Journal)); !errors.Is(err, muster.ErrConfig) {

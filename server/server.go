@@ -210,8 +210,8 @@ func (s *Server) serve(ls ...net.Listener) {
 		_, secure := l.(secured)
 		s.log.Info("serving clients", "addr", l.Addr().String(), "tls", secure)
 	}
-	if s.cfg.Node.PeerTLS.Auto {
-		s.log.Warn("connections between members are encrypted, and nobody proves there who it is (--peer-auto-tls): whoever reaches the peer port may come in", "node", s.cfg.Node.Name)
+	if w := openDoor(s.cfg.Node); w != "" {
+		s.log.Warn(w, "node", s.cfg.Node.Name)
 	}
 	if s.quota != nil {
 		s.group.Go(func() { s.keepQuota(s.background) })

@@ -250,6 +250,18 @@ func verifyChain(pool *x509.CertPool, chain []*x509.Certificate) error {
 	return err
 }
 
+// openDoor warns of TLS between members by which who comes in proves nothing.
+func openDoor(n muster.Config) string {
+	const door = ": whoever reaches the peer port may come in"
+	switch {
+	case n.PeerTLS.Auto:
+		return "connections between members are encrypted, and nobody proves there who it is (--peer-auto-tls)" + door
+	case n.PeerTLS.SystemRoots && n.JoinToken == "":
+		return "members that dial show no certificates, as there is no authority of the cluster's own (--peer-tls-ca)" + door + "; --join-token-file says who may"
+	}
+	return ""
+}
+
 // secured is a listener whose connections are TLS. The handshake is left to the
 // first Read.
 type secured struct {

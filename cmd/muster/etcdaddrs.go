@@ -294,12 +294,17 @@ func (c *etcdCommand) peerSecurity() error {
 			c.note("with --peer-auto-tls no member looks at another's certificate; not used: %s", strings.Join(asked, " "))
 		}
 		return nil
-	case cert == "" || ca == "" || key == "":
+	case cert == "" || key == "":
 		return errors.New("--listen-peer-urls says https: give --peer-cert-file, --peer-key-file and --peer-trusted-ca-file, the authority of the cluster's own that signed all members' certificates; or --peer-auto-tls, which proves nothing")
+	case ca == "" && c.on("peer-client-cert-auth"):
+		return errors.New("--peer-client-cert-auth: name the authority of the cluster's own that signed all members' certificates with --peer-trusted-ca-file; those that the system trusts let everybody in who has a certificate of one")
+	case ca == "":
+		c.set("peer-tls-system-roots", "true") // as etcd does without a word
+	default:
+		c.set("peer-tls-ca", ca)
 	}
 	c.set("peer-tls-cert", cert)
 	c.set("peer-tls-key", key)
-	c.set("peer-tls-ca", ca)
 	for _, f := range etcdFlags {
 		switch f.name {
 		case "peer-crl-file", "peer-cert-allowed-cn", "peer-cert-allowed-hostname", "peer-client-cert-file", "peer-client-key-file":

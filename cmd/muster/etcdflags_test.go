@@ -141,7 +141,7 @@ func TestEtcdsFlagsThatCantBeHad(t *testing.T) {
 		{"--discovery can't be had", []string{"--discovery=http://d"}},
 		{"recover force-new", []string{"--force-new-cluster"}},
 		{"or --peer-auto-tls", []string{"--listen-peer-urls=https://127.0.0.1:1"}},
-		{"--peer-trusted-ca-file", []string{"--listen-peer-urls=https://127.0.0.1:1", "--peer-cert-file=c", "--peer-key-file=k"}},
+		{"with --peer-trusted-ca-file", []string{"--listen-peer-urls=https://127.0.0.1:1", "--peer-cert-file=c", "--peer-key-file=k", "--peer-client-cert-auth"}},
 		{"--trusted-ca-file", []string{"--cert-file=c", "--key-file=k", "--client-cert-auth"}},
 		{"not both", []string{"--listen-peer-urls=http://127.0.0.1:1,https://127.0.0.1:2"}},
 		{"don't reach each other through sockets", []string{"--listen-peer-urls=unix://localhost:1"}},
@@ -339,6 +339,7 @@ func TestEtcdsPeerSecurity(t *testing.T) {
 		"files":                   {append(slices.Clone(files), secure...), muster.PeerTLS{CertFile: "c", KeyFile: "k", CAFile: "ca"}, ""},
 		"files before their own":  {append(slices.Clone(files), "--peer-auto-tls", secure[0]), muster.PeerTLS{CertFile: "c", KeyFile: "k", CAFile: "ca"}, ""},
 		"files, names and a list": {append(slices.Clone(files), "--peer-crl-file=x", "--peer-cert-allowed-cn=a,b", secure[0]), muster.PeerTLS{CertFile: "c", KeyFile: "k", CAFile: "ca", CRLFile: "x", AllowedCNs: []string{"a", "b"}}, ""},
+		"files without authority": {append(slices.Clone(files[:2]), "--peer-client-cert-auth=false", secure[0]), muster.PeerTLS{CertFile: "c", KeyFile: "k", SystemRoots: true}, ""},
 		"files for each side":     {append(slices.Clone(files), "--peer-client-cert-file=cc", "--peer-client-key-file=ck", secure[0]), muster.PeerTLS{CertFile: "c", KeyFile: "k", CAFile: "ca", ClientCertFile: "cc", ClientKeyFile: "ck"}, ""},
 		"files and hosts":         {append(slices.Clone(files), "--peer-cert-allowed-hostname=a", secure[0]), muster.PeerTLS{CertFile: "c", KeyFile: "k", CAFile: "ca", AllowedHostnames: []string{"a"}}, ""},
 	} {

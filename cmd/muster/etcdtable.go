@@ -96,7 +96,7 @@ var etcdFlags = []etcdFlag{
 	{name: "peer-client-cert-auth", kind: pointless, bool: true, note: "always, where peers speak TLS"},
 	{name: "peer-client-cert-file", to: "peer-tls-client-cert", kind: made, note: "for members that this one dials"},
 	{name: "peer-client-key-file", to: "peer-tls-client-key", kind: made},
-	{name: "peer-trusted-ca-file", to: "peer-tls-ca", kind: made, note: "needed with `--peer-cert-file`; the authority has to be the cluster's own"},
+	{name: "peer-trusted-ca-file", to: "peer-tls-ca", kind: made, note: "the authority has to be the cluster's own; without it, `--peer-tls-system-roots`"},
 	{name: "peer-cert-allowed-cn", to: "peer-cert-allowed-cn", kind: made},
 	{name: "peer-cert-allowed-hostname", to: "peer-cert-allowed-hostname", kind: made},
 	{name: "peer-auto-tls", to: "peer-auto-tls", kind: made, bool: true, note: "where `--listen-peer-urls` says https, and there is no `--peer-cert-file`, as in etcd"},

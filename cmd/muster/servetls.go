@@ -11,6 +11,7 @@ func registerPeerTLS(set *pflag.FlagSet, c *muster.PeerTLS) {
 	set.StringVar(&c.CertFile, "peer-tls-cert", "", "certificate (PEM) that this member shows to others; with it members speak TLS")
 	set.StringVar(&c.KeyFile, "peer-tls-key", "", "key (PEM) of --peer-tls-cert")
 	set.StringVar(&c.CAFile, "peer-tls-ca", "", "certificate (PEM) of the authority that signs the members' certificates, and nothing else")
+	set.BoolVar(&c.SystemRoots, "peer-tls-system-roots", false, "in place of --peer-tls-ca: members that are dialled prove by the authorities of this system that they are those hosts, and who dials proves nothing; all members, or none")
 	set.StringVar(&c.ClientCertFile, "peer-tls-client-cert", "", "certificate (PEM) that this member shows to others when it dials them (default: --peer-tls-cert)")
 	set.StringVar(&c.ClientKeyFile, "peer-tls-client-key", "", "key (PEM) of --peer-tls-client-cert")
 	set.StringVar(&c.CRLFile, "peer-crl-file", "", "list (PEM or DER) of members' certificates that were revoked")

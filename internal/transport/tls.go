@@ -34,7 +34,13 @@ func (s secure) Dial(ctx context.Context, addr string) (net.Conn, error) {
 		return nil, err
 	}
 	cfg := own.config()
-	cfg.VerifyConnection = own.verifyServer
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		raw.Close()
+		return nil, err
+	}
+	cfg.ServerName = host
+	cfg.VerifyConnection = func(s tls.ConnectionState) error { return own.verifyServer(s, host) }
 	c := &tlsConn{Conn: tls.Client(raw, cfg), raw: raw, own: own}
 	if err := c.HandshakeContext(ctx); err != nil {
 		err = c.explain(err)

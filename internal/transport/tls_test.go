@@ -61,7 +61,8 @@ func TestTLSTrouble(t *testing.T) {
 		return f
 	}
 	bad, crl := ours.Issue("bad", -hour, hour), filepath.Join(t.TempDir(), "crl")
-	ours.Revoke(crl, bad)
+	badB := ours.Issue("b", -hour, hour)
+	ours.Revoke(crl, bad, badB)
 	revoking := func(f TLS) TLS { f.Revoked = crl; return f }
 	only := func(f TLS, cns, hosts []string) TLS { f.CommonNames, f.Hostnames = cns, hosts; return f }
 	none := revoking(good("none"))
@@ -77,6 +78,16 @@ func TestTLSTrouble(t *testing.T) {
 	lost.ClientCert, lost.ClientKey = "nowhere", "nowhere"
 	stale.ClientCert, stale.ClientKey = old.Cert, old.Key
 	none.Revoked += "x"
+	public := func(name string, trusts *testcert.Authority) TLS {
+		b, err := os.ReadFile(trusts.File)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := files(ours, ours.Issue(name, -hour, hour, server))
+		f.CA, f.System, f.roots = "", true, x509.NewCertPool()
+		f.roots.AppendCertsFromPEM(b)
+		return f
+	}
 	plain := TLS{}
 	for _, c := range []struct {
 		name               string
@@ -97,6 +108,11 @@ func TestTLSTrouble(t *testing.T) {
 		{"the dialler's for that has expired", stale, good("b"), wire.RefusedTLSExpired, wire.RefusedTLSExpired, "own certificate, " + old.Cert},
 		{"the acceptor's for that is gone", good("a"), lost, "", "", ""},
 		{"the acceptor's for that has expired", good("a"), stale, "", "", ""},
+		{"the system trusts both", public("a", ours), public("b", ours), "", "", ""},
+		{"the acceptor asks for nothing, the dialler has an authority", good("a"), public("b", foreign), "", "", ""},
+		{"the dialler's system doesn't trust it", public("a", foreign), public("b", ours), wire.RefusedTLSAuthority, wire.RefusedTLSCertificate, "CN=ours"},
+		{"the acceptor has an authority", public("a", ours), good("b"), wire.RefusedTLSCertificate, wire.RefusedTLSCertificate, "usage"},
+		{"the system trusts one that is revoked", revoking(public("a", ours)), files(ours, badB), wire.RefusedTLSCertificate, wire.RefusedTLSCertificate, "was revoked"},
 		{"the dialler speaks plain text", plain, good("b"), wire.RefusedTLSExpected, wire.RefusedTLSExpected, "plain text"},
 		{"the acceptor speaks plain text", good("a"), plain, wire.RefusedTLSExpected, wire.RefusedTLSExpected, "plain text"},
 		{"both have made their own", own(), own(), "", "", ""},
@@ -167,6 +183,40 @@ func TestTLSTrouble(t *testing.T) {
 					t.Errorf("%q is not said: %s", c.words, said)
 				}
 			})
+		}
+	}
+}
+
+// With the authorities of the system, which sign for everybody, a certificate has
+// to be for the host that is dialled: else whoever has one from them is a member.
+func TestTLSOfTheSystemIsForTheHost(t *testing.T) {
+	ca, m := testcert.New(t, "ca"), NewMemory()
+	b, err := os.ReadFile(ca.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := files(ca, ca.Issue("b", -time.Hour, time.Hour))
+	f.CA, f.System, f.roots = "", true, x509.NewCertPool()
+	f.roots.AppendCertsFromPEM(b)
+	for host, want := range map[string]wire.RefusalCode{"b": "", "c": wire.RefusedTLSCertificate} {
+		l, err := Secure(m.Node(host), f).Listen(host + ":1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		acceptor := New(Config{Network: m.Node(host), Listener: l, Handler: &node{id: 2, control: func(context.Context, wire.Hello, wire.Request) wire.Response {
+			return wire.Response{Probe: &wire.ProbeReply{}}
+		}}})
+		acceptor.Start()
+		dialler := New(Config{Network: Secure(m.Node("a"), f), Handler: &node{id: 1}})
+		_, _, err = dialler.Call(t.Context(), host+":1", 0, wire.Request{Probe: &wire.Probe{}})
+		_ = dialler.Close()
+		_ = acceptor.Close()
+		r, _ := errors.AsType[*wire.Refusal](err)
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%s: %v", host, err)
+		case want != "" && (r == nil || r.Code != want || !strings.Contains(r.Reason, "valid for b, localhost, not c")):
+			t.Errorf("%s: %v, want %s", host, err, want)
 		}
 	}
 }

@@ -23,6 +23,11 @@ import (
 type TLS struct {
 	Cert, Key, CA string
 
+	// System, in place of CA, has who dials believe the authorities that the
+	// system trusts, which sign for everybody: so the certificate has to be for the
+	// host that was dialled. Who dials is not asked for one, and proves nothing.
+	System bool
+
 	// ClientCert and ClientKey are shown in place of Cert and Key by who dials;
 	// "": the same. With them each certificate needs the usage of one side alone.
 	ClientCert, ClientKey string
@@ -33,7 +38,8 @@ type TLS struct {
 	// certificate has to be for, one of them, at both ends; none: any.
 	CommonNames, Hostnames []string
 
-	made *tls.Certificate // in place of all files; see SelfMade
+	made  *tls.Certificate // in place of all files; see SelfMade
+	roots *x509.CertPool   // for tests: what System trusts
 }
 
 // SelfMade is TLS with a certificate that this node makes itself, and keeps in
@@ -62,7 +68,9 @@ func (f TLS) Load() error {
 type proof struct {
 	name  string // of the file that cert is in
 	cert  tls.Certificate
-	pool  *x509.CertPool // nil: nothing is asked of the other side
+	pool  *x509.CertPool // nil: nothing is asked of who dials
+	roots *x509.CertPool // in place of pool, for who is dialled; nil: the system's
+	asks  bool           // of who is dialled
 	judge certs.Judge
 }
 
@@ -79,22 +87,32 @@ func (f TLS) load(dialling bool) (*proof, error) {
 	if err != nil {
 		return nil, fmt.Errorf("certificate %s with key %s: %w", name, key, err)
 	}
-	authority, err := os.ReadFile(f.CA)
-	if err != nil {
-		return nil, fmt.Errorf("authority: %w", err)
+	var pool *x509.CertPool
+	if !f.System {
+		if pool, err = readAuthority(f.CA); err != nil {
+			return nil, err
+		}
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(authority) {
-		block, _ := pem.Decode(authority)
-		return nil, fmt.Errorf("authority: %s holds no certificate in PEM (any PEM at all: %v)", f.CA, block != nil)
-	}
-	p := &proof{name, cert, pool, certs.Judge{RevokedFile: f.Revoked, CommonNames: f.CommonNames, Hostnames: f.Hostnames}}
+	p := &proof{name, cert, pool, f.roots, true, certs.Judge{RevokedFile: f.Revoked, CommonNames: f.CommonNames, Hostnames: f.Hostnames}}
 	if f.Revoked != "" {
 		if p.judge.Revoked, err = certs.ReadRevoked(f.Revoked); err != nil {
 			return nil, err
 		}
 	}
 	return p, nil
+}
+
+func readAuthority(file string) (*x509.CertPool, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("authority: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(b) {
+		block, _ := pem.Decode(b)
+		return nil, fmt.Errorf("authority: %s holds no certificate in PEM (any PEM at all: %v)", file, block != nil)
+	}
+	return pool, nil
 }
 
 // config is for one handshake. Sessions are not resumed: each connection proves
@@ -105,8 +123,8 @@ func (p *proof) config() *tls.Config {
 		// Also one that the acceptor's authorities have not signed: it is to say so.
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &p.cert, nil },
 		MinVersion:           tls.VersionTLS13, SessionTicketsDisabled: true,
-		// Of the standard checks of a server only that of its name is left out;
-		// VerifyConnection does the others, always.
+		// Of the standard checks of a server only that of its name is left out, but
+		// for System; VerifyConnection does the others, always.
 		InsecureSkipVerify: true, //nolint:gosec // see above
 	}
 	if p.pool != nil {
@@ -127,9 +145,10 @@ func (p *proof) judged(s tls.ConnectionState) error {
 // judgedError says in whole what is wrong with a certificate.
 type judgedError struct{ error }
 
-// verifyServer is the check of the acceptor's certificate, but for its name.
-func (p *proof) verifyServer(s tls.ConnectionState) error {
-	if p.pool == nil {
+// verifyServer is the check of the acceptor's certificate, but for its name if
+// there is an authority of the cluster's own.
+func (p *proof) verifyServer(s tls.ConnectionState, host string) error {
+	if !p.asks {
 		return nil
 	}
 	if len(s.PeerCertificates) == 0 {
@@ -138,6 +157,9 @@ func (p *proof) verifyServer(s tls.ConnectionState) error {
 	opt := x509.VerifyOptions{Roots: p.pool, Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 	for _, c := range s.PeerCertificates[1:] {
 		opt.Intermediates.AddCert(c)
+	}
+	if p.pool == nil {
+		opt.Roots, opt.DNSName = p.roots, host
 	}
 	if _, err := s.PeerCertificates[0].Verify(opt); err != nil {
 		return &tls.CertificateVerificationError{UnverifiedCertificates: s.PeerCertificates, Err: err}

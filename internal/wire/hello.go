@@ -152,7 +152,7 @@ func (c RefusalCode) WayOut(member string) string {
 	case RefusedTLSAuthority:
 		return "give all members certificates of one authority, and its certificate (--peer-tls-ca)"
 	case RefusedTLSCertificate:
-		return "see `muster why` on the other side; a member's certificate needs the extended usages serverAuth and clientAuth"
+		return "see `muster why` on the other side; a member's certificate needs the extended usages serverAuth and clientAuth, and with --peer-tls-system-roots to be for the host that is dialled"
 	case RefusedTLSExpected:
 		return "start all members with --peer-tls-cert, --peer-tls-key and --peer-tls-ca, or all with --peer-auto-tls, or none with either"
 	case RefusedTLSFiles:
