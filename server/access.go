@@ -61,14 +61,14 @@ func (a *access) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	sites := a.sites
-	if strings.HasPrefix(r.URL.Path, "/v1/") {
+	if ours(r.URL.Path) {
 		sites = http.NewCrossOriginProtection() // what changes the cluster is not for web sites
 	}
 	if sites != nil && sites.Check(r) != nil {
 		http.Error(w, fmt.Sprintf("This request comes from a page of another web site (%s), which may change nothing here; see --cors.", r.Header.Get("Origin")), http.StatusForbidden)
 		return
 	}
-	if !strings.HasPrefix(r.URL.Path, "/v1/") {
+	if !ours(r.URL.Path) {
 		if slices.Contains(a.cors, "*") {
 			allowOrigin(w, "*")
 		} else if origin := r.Header.Get("Origin"); slices.Contains(a.cors, origin) {

@@ -68,8 +68,10 @@ type Config struct {
 type HTTP struct {
 	// NoGateway serves no JSON under /v3/.
 	NoGateway bool
+	// Profiles serves Go's profiles of this process under /debug/pprof/.
+	Profiles bool
 	// CORS are the web sites (origins) whose pages may read answers and change keys,
-	// but nothing under /v1/; "*": all. Default: none.
+	// but nothing under /v1/ and /debug/; "*": all. Default: none.
 	CORS []string
 	// HostWhitelist are the host names by which requests over HTTP in plain text
 	// may call this server. Default: any.

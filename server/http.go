@@ -41,6 +41,9 @@ func (s *Server) serveMetrics(ls []net.Listener) {
 func (s *Server) routes(metrics http.Handler) http.Handler {
 	mux := s.probeRoutes(metrics)
 	mux.HandleFunc("GET /version", s.serveVersion)
+	if s.cfg.HTTP.Profiles {
+		s.profiles(mux)
+	}
 	if s.gateway != nil {
 		mux.Handle("/v3/", s.withoutNames(s.gateway))
 	}

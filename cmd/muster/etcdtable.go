@@ -112,7 +112,7 @@ var etcdFlags = []etcdFlag{
 	{name: "bcrypt-cost", to: "bcrypt-cost"},
 	{name: "auth-token-ttl", to: "auth-token-ttl", unit: "s"},
 
-	{name: "enable-pprof", kind: pointless, bool: true},
+	{name: "enable-pprof", to: "enable-pprof", bool: true},
 	{name: "metrics", to: "metrics"},
 	{name: "listen-metrics-urls", to: "listen-metrics"},
 

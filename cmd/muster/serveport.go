@@ -15,6 +15,7 @@ func (f *serveFlags) registerPort(set *pflag.FlagSet) {
 	set.StringVar(&c.ListenMetrics, "listen-metrics", "", "addresses to serve /metrics, /health, /livez and /readyz on besides, as --listen (default: none)")
 	set.StringVar(&c.Metrics, "metrics", "basic", "basic, or extensive: with histograms of how long gRPC's calls take")
 	set.BoolVar(&f.gateway, "enable-grpc-gateway", true, "serve the etcd v3 API as JSON over HTTP, under /v3/")
+	set.BoolVar(&h.Profiles, "enable-pprof", false, "serve Go's profiles of this process, under /debug/pprof/")
 	set.StringSliceVar(&h.CORS, "cors", []string{"*"}, "web sites (origins) whose pages may read answers over HTTP and change keys, but nothing under /v1/; * is all")
 	set.StringSliceVar(&h.HostWhitelist, "host-whitelist", []string{"*"}, "host names by which HTTP in plain text may call this server, against DNS rebinding; * is any")
 	set.DurationVar(&g.KeepaliveMinTime, "grpc-keepalive-min-time", 5*time.Second, "how long clients wait between pings, or are cut off")
