@@ -64,8 +64,11 @@ func (a *access) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if ours(r.URL.Path) {
 		sites = http.NewCrossOriginProtection() // what changes the cluster is not for web sites
 	}
-	if sites != nil && sites.Check(r) != nil {
+	if sites != nil && sites.Check(asChange(r)) != nil {
 		http.Error(w, fmt.Sprintf("This request comes from a page of another web site (%s), which may change nothing here; see --cors.", r.Header.Get("Origin")), http.StatusForbidden)
+		return
+	}
+	if sites == nil && opensSocket(r) && !a.socketOfAll(w, r) {
 		return
 	}
 	if !ours(r.URL.Path) {
@@ -80,6 +83,34 @@ func (a *access) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	a.next.ServeHTTP(w, r)
+}
+
+// asChange is how the origin of a request is looked at: what is said over a
+// WebSocket may change things, though it begins with a GET.
+func asChange(r *http.Request) *http.Request {
+	if opensSocket(r) {
+		post := *r
+		post.Method = http.MethodPost
+		return &post
+	}
+	return r
+}
+
+// socketOfAll sees to a WebSocket where pages of all sites may open one. As for their
+// other requests, "all" doesn't go with what a browser shows by itself and no page
+// can know: a page reads over a WebSocket what it may not read otherwise. So a
+// cookie of theirs doesn't count, and a certificate has them turned away.
+func (a *access) socketOfAll(w http.ResponseWriter, r *http.Request) bool {
+	if http.NewCrossOriginProtection().Check(asChange(r)) == nil {
+		return true
+	}
+	r.Header.Del("Cookie")
+	state, _ := r.Context().Value(connKey{}).(*tls.ConnectionState)
+	if state != nil && len(state.PeerCertificates) > 0 {
+		http.Error(w, fmt.Sprintf("This WebSocket is opened by a page of another web site (%s), with a certificate of the browser's. Name the site in --cors if it is to.", r.Header.Get("Origin")), http.StatusForbidden)
+		return false
+	}
+	return true
 }
 
 func allowOrigin(w http.ResponseWriter, origin string) {

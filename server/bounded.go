@@ -23,9 +23,14 @@ type bounded struct {
 func (b bounded) NewDecoder(r io.Reader) runtime.Decoder {
 	in := &boundedReader{from: r}
 	next := b.Marshaler.NewDecoder(in)
+	socket, _ := r.(*incoming)
 	return runtime.DecoderFunc(func(v any) error {
 		in.left, in.limit = b.limit, b.limit
-		return next.Decode(v)
+		err := next.Decode(v)
+		if socket != nil && socket.refuse != nil && err != nil && err != io.EOF {
+			socket.refuse(err) // the gateway itself would stop reading, and say nothing
+		}
+		return err
 	})
 }
 

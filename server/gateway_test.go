@@ -103,26 +103,39 @@ func (echo) Watch(s grpc.BidiStreamingServer[pb.WatchRequest, pb.WatchResponse])
 	}
 }
 
-func TestGatewayPassesTokensAndStreams(t *testing.T) {
+// echoLimit is how long a message to echo may be, in bytes.
+const echoLimit = 64 << 10
+
+// echoing serves echo at a gateway, and over WebSockets.
+func echoing(t *testing.T) (addr string, open *sockets) {
+	t.Helper()
 	in, api := newInner(), grpc.NewServer()
 	pb.RegisterAuthServer(api, echo{})
 	pb.RegisterWatchServer(api, echo{})
 	ended := make(chan error)
 	go func() { ended <- api.Serve(in.listener) }()
-	s := http.Server{Handler: newGateway(in.conn, 1<<20)}
+	open = newSockets(newGateway(in.conn, echoLimit), echoLimit)
+	s := http.Server{Handler: open}
 	l := listening(t)
 	go func() { s.Serve(l); ended <- nil }()
-	defer func() {
+	t.Cleanup(func() {
+		open.cut()
 		s.Close()
 		in.close()
 		api.Stop()
 		<-ended
 		<-ended
-	}()
-	if code, got, _ := inJSON(t, l.Addr().String(), "/v3/auth/authenticate", `{}`, "Authorization", "the-token"); code != 200 || got != `{"token":"the-token"}` {
+		open.wait()
+	})
+	return l.Addr().String(), open
+}
+
+func TestGatewayPassesTokensAndStreams(t *testing.T) {
+	addr, _ := echoing(t)
+	if code, got, _ := inJSON(t, addr, "/v3/auth/authenticate", `{}`, "Authorization", "the-token"); code != 200 || got != `{"token":"the-token"}` {
 		t.Errorf("%d %s", code, got)
 	}
-	if code, got, _ := inJSON(t, l.Addr().String(), "/v3/watch", `{"create_request":{"key":"YQ=="}}{"create_request":{"key":"Yg=="}}`); code != 200 ||
+	if code, got, _ := inJSON(t, addr, "/v3/watch", `{"create_request":{"key":"YQ=="}}{"create_request":{"key":"Yg=="}}`); code != 200 ||
 		got != `{"result":{"created":true,"cancel_reason":"a"}}`+"\n"+`{"result":{"created":true,"cancel_reason":"b"}}`+"\n" {
 		t.Errorf("%d %s", code, got)
 	}

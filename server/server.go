@@ -70,7 +70,7 @@ type Server struct {
 	http      *http.Server
 	inner     *inner
 	locks     *lockapi.Server
-	gateway   http.Handler // nil: there is none
+	gateway   *sockets     // nil: there is none
 	probing   *http.Server // on ListenMetrics
 	advertise string
 
@@ -180,7 +180,8 @@ func newServer(cfg Config, of parts) *Server {
 	s.locks = lockapi.New(s.inner.conn, api.OnBehalf)
 	s.grpc = s.newGRPC(api)
 	if !cfg.HTTP.NoGateway {
-		s.gateway = newGateway(s.inner.conn, jsonPerByte*int64(api.MaxMessageBytes()))
+		limit := jsonPerByte * int64(api.MaxMessageBytes())
+		s.gateway = newSockets(newGateway(s.inner.conn, limit), limit)
 	}
 	metrics := s.metrics()
 	sites, _ := changers(cfg.HTTP.CORS) // validate has seen to it
@@ -262,6 +263,9 @@ func (s *Server) drain(ctx context.Context) {
 		if err := s.http.Shutdown(ctx); err != nil {
 			s.log.Debug("HTTP requests were cut off", "err", err)
 		}
+		if s.gateway != nil {
+			s.gateway.wait()
+		}
 		s.grpc.GracefulStop()
 	}()
 	select {
@@ -279,6 +283,9 @@ func (s *Server) closePort() {
 		_ = s.port.Close() // nothing is lost with a listener
 		s.grpc.Stop()
 		_ = s.http.Close()
+		if s.gateway != nil {
+			s.gateway.cut()
+		}
 		_ = s.probing.Close()
 	})
 }
