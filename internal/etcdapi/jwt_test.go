@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -133,7 +134,22 @@ func TestJWT(t *testing.T) {
 			refused("one without a user", jwt.MapClaims{"revision": 7, "exp": soon}, both.method, both.signing)
 			refused("one without a revision", jwt.MapClaims{"username": "ann", "exp": soon}, both.method, both.signing)
 			refused("one of another type", jwt.MapClaims{"username": 5, "revision": 7, "exp": soon}, both.method, both.signing)
+			refused("one of another name's spelling", jwt.MapClaims{"Username": "ann", "revision": 7}, both.method, both.signing)
+			refused("one whose time is a text", jwt.MapClaims{"username": "ann", "revision": 7, "exp": fmt.Sprint(soon)}, both.method, both.signing)
+			refused("one whose time is none", jwt.MapClaims{"username": "ann", "revision": 7, "exp": nil}, both.method, both.signing)
+			refused("one that is not good yet", jwt.MapClaims{"username": "ann", "revision": 7, "nbf": soon}, both.method, both.signing)
 			refused("one that is not signed", jwt.MapClaims{"username": "ann", "revision": 7}, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType)
+			// As in etcd, what else it says need not even have the right type.
+			for _, more := range []jwt.MapClaims{{}, {"exp": 0}, {"Exp": 1}, {"iss": 5}, {"sub": []int{}}, {"aud": 5}, {"jti": nil}, {"iat": "x"}, {"Username": "root"}} {
+				more["username"], more["revision"] = "ann", 7.5
+				text, err := jwt.NewWithClaims(both.method, more).SignedString(both.signing)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, err := both.caller(text); err != nil || got != ann {
+					t.Errorf("%v: %v, %v; want %v", more, got, err, ann)
+				}
+			}
 			if public != "" { // a public key is no secret
 				b, err := os.ReadFile(public)
 				if err != nil {

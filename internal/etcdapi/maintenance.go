@@ -115,7 +115,7 @@ func (s *maintenanceService) HashKV(ctx context.Context, r *pb.HashKVRequest) (*
 }
 
 // MoveLeader implements etcd's Maintenance.MoveLeader. As there, it must be
-// asked of the leader.
+// asked of the leader, and the answer has no header.
 func (s *maintenanceService) MoveLeader(ctx context.Context, r *pb.MoveLeaderRequest) (*pb.MoveLeaderResponse, error) {
 	st := s.cfg.Proposer.Status()
 	if st.Leader == 0 || st.Leader != st.Self.ID {
@@ -130,5 +130,5 @@ func (s *maintenanceService) MoveLeader(ctx context.Context, r *pb.MoveLeaderReq
 	if err := s.cfg.Membership.Transfer(ctx, m.ID); err != nil {
 		return nil, s.toGRPC(err)
 	}
-	return &pb.MoveLeaderResponse{Header: s.header()}, nil
+	return &pb.MoveLeaderResponse{}, nil
 }

@@ -213,7 +213,7 @@ func TestStatusAndHealthOfEtcdctl(t *testing.T) {
 func TestMoveLeader(t *testing.T) {
 	r := newRig(t)
 	c, ctx := r.client(t), testContext(t)
-	if _, err := c.MoveLeader(ctx, 3); err != nil || !slices.Equal(r.node.moved, []cluster.NodeID{3}) {
+	if resp, err := c.MoveLeader(ctx, 3); err != nil || resp.Header != nil || !slices.Equal(r.node.moved, []cluster.NodeID{3}) {
 		t.Errorf("%v; moved to %v", err, r.node.moved)
 	}
 	if _, err := c.MoveLeader(ctx, 2); !errors.Is(err, rpctypes.ErrBadLeaderTransferee) {
