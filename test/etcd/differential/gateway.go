@@ -48,6 +48,9 @@ func (s *session) post(step Step) Answer {
 	if token := s.token(step.As); token != "" {
 		req.Header.Set("Authorization", token)
 	}
+	if step.Token != nil {
+		req.Header.Set("Authorization", s.signed(step.Token))
+	}
 	for i := 0; i < len(step.Meta); i += 2 {
 		name := step.Meta[i]
 		if name != "authorization" {
@@ -181,4 +184,14 @@ func (s *session) normalValue(name string, v any) any {
 		return alarmOf.ReplaceAllString(v, "memberID:1 ")
 	}
 	return v
+}
+
+// status is the code of an answer to JSON.
+func (a Answer) status() string {
+	if len(a.Messages) != 1 {
+		return ""
+	}
+	text, _ := a.Messages[0].(*wrapperspb.StringValue)
+	code, _, _ := strings.Cut(text.GetValue(), " ")
+	return code
 }

@@ -20,6 +20,7 @@ type pair struct {
 	size     int
 	clusters [2]*system.Cluster
 	conns    [2][]*grpc.ClientConn // to each member, in their order
+	jwt      *signers              // of tokens; nil: those are not signed
 }
 
 func newPair(t testing.TB, against system.Kind, size int) *pair {
@@ -184,7 +185,7 @@ func (p *pair) play(prog program) (*difference, error) {
 // brought there are replaced, since a program may have locked everybody out.
 func (p *pair) begin(exact bool) (sessions [2]*session, err error) {
 	for i := range p.conns {
-		if err := reset(p.conns[i]); err != nil {
+		if err := reset(p.conns[i], p.jwt); err != nil {
 			p.t.Logf("reset %s: %v: both are started afresh", p.clusters[i].Kind.Name, err)
 			p.renew()
 			break
@@ -195,7 +196,7 @@ func (p *pair) begin(exact bool) (sessions [2]*session, err error) {
 		if err != nil {
 			return sessions, err
 		}
-		s.exact = exact
+		s.exact, s.jwt = exact, p.jwt
 		sessions[i] = s
 	}
 	return sessions, nil

@@ -39,6 +39,7 @@ type session struct {
 	added     []uint64         // members
 	exact     bool             // every step is followed by a sync
 	again     bool             // the members were restarted
+	jwt       *signers         // of tokens
 }
 
 func newSession(conns []*grpc.ClientConn) (*session, error) {
@@ -110,6 +111,9 @@ func (s *session) play(step Step) Answer {
 	if step.Method == goneMethod {
 		return Answer{Err: s.untilGone(step.Req.(*pb.LeaseTimeToLiveRequest))}
 	}
+	if step.Method == ledMethod {
+		return Answer{Err: s.untilLed(s.selves[step.Member])}
+	}
 	if step.Method == watchMethod {
 		return s.normal(step, s.watch(step))
 	}
@@ -158,6 +162,21 @@ func (s *session) untilGone(r *pb.LeaseTimeToLiveRequest) error {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
+}
+
+// untilLed asks until every member says that this one leads.
+func (s *session) untilLed(by uint64) error {
+	for _, conn := range s.conns {
+		if err := s.eventually(func() (bool, error) {
+			ctx, cancel := context.WithTimeout(s.context("root"), callTimeout)
+			defer cancel()
+			st, err := pb.NewMaintenanceClient(conn).Status(ctx, &pb.StatusRequest{})
+			return st.GetLeader() == by, err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // context carries the user's token. One who has none is sent as a token that
@@ -225,6 +244,9 @@ func callOn(ctx context.Context, conn *grpc.ClientConn, step Step) Answer {
 // contextOf carries the step's metadata. A token among them is the only one.
 func (s *session) contextOf(step Step) context.Context {
 	ctx := s.context(step.As)
+	if step.Token != nil {
+		ctx = metadata.AppendToOutgoingContext(context.Background(), "token", s.signed(step.Token))
+	}
 	for i := 0; i < len(step.Meta); i += 2 {
 		if i == 0 && (step.Meta[0] == "token" || step.Meta[0] == "authorization") {
 			ctx = context.Background()

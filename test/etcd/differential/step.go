@@ -13,6 +13,7 @@ type Step struct {
 	Method  string          // "KV/Put": a service and a method of etcdserverpb or its siblings
 	Req     proto.Message   // not changed by those who play it
 	As      string          // the user whose token goes along; "" none
+	Token   *tokenForm      // a signed one, in its place; nil: none
 	Pending int             // number of a call that is begun, or of an observer; of a Lock or Campaign 0: it is waited for
 	Member  int             // which member is asked, of those there are
 	Stream  int             // of a Watch: which of the program's streams
@@ -50,6 +51,8 @@ const (
 	heardMethod = "-/Heard"
 	// goneMethod waits until a lease has ended by itself.
 	goneMethod = "-/Gone"
+	// ledMethod waits until the member leads, and all know that.
+	ledMethod = "-/Led"
 )
 
 func (s Step) String() string {
@@ -57,6 +60,9 @@ func (s Step) String() string {
 	b.WriteString(s.Method)
 	if s.As != "" {
 		fmt.Fprintf(&b, " as %s", s.As)
+	}
+	if s.Token != nil {
+		fmt.Fprintf(&b, " by token %+v", *s.Token)
 	}
 	if s.Pending != 0 {
 		fmt.Fprintf(&b, " (call %d)", s.Pending)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -102,7 +103,7 @@ func (m *Member) Start() error {
 		return err
 	}
 	defer func() { _ = log.Close() }() // the child has its own copy
-	cmd := exec.Command(m.binary, m.kind.args(m, m.all)...)
+	cmd := exec.Command(m.binary, slices.Concat(m.kind.args(m, m.all), m.kind.flags)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = append(cleanEnv(os.Environ()), "MUSTER_BCRYPT_COST=4") // as etcd's flag
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

@@ -7,6 +7,7 @@
 package system
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -17,6 +18,7 @@ type Kind struct {
 	pkg    string // its main package
 	args   func(self *Member, all []*Member) []string
 	tls    *Files
+	flags  []string // behind all others
 }
 
 // Files are the PEM files by which a server's client port speaks TLS, to
@@ -27,6 +29,12 @@ type Files struct{ CA, Cert, Key string }
 // TLS is the kind with TLS on its client port.
 func (k Kind) TLS(f Files) Kind {
 	k.tls = &f
+	return k
+}
+
+// With is the kind with more flags.
+func (k Kind) With(flags ...string) Kind {
+	k.flags = append(slices.Clone(k.flags), flags...)
 	return k
 }
 

@@ -1,0 +1,84 @@
+package differential
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+
+	"github.com/musterhq/muster/test/etcd/internal/system"
+)
+
+// TestMoveLeader has each of three members lead.
+func TestMoveLeader(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, kindOf(t), 3)
+	for i := range p.conns {
+		if err := p.leaderFirst(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sessions := p.mustBegin()
+	p.compare(sessions, Step{Method: ledMethod})
+	move := func(from int, to uint64) Step {
+		return Step{Method: "Maintenance/MoveLeader", Member: from, Req: &pb.MoveLeaderRequest{TargetID: to}}
+	}
+	led := func(by int) Step {
+		return Step{Method: ledMethod, Member: by}
+	}
+	list := Step{Method: "Cluster/MemberList", Req: &pb.MemberListRequest{Linearizable: true}}
+	p.compare(sessions,
+		Step{Method: "Lease/LeaseGrant", Req: &pb.LeaseGrantRequest{ID: 1, TTL: 1000}},
+		Step{Method: "Cluster/MemberAdd", Req: &pb.MemberAddRequest{PeerURLs: []string{newURL}, IsLearner: true}},
+		move(0, 0), move(0, 12345), move(0, 1<<63), move(0, addedID), // nobody, and a learner
+		move(1, selfID), move(1, selfID+1), move(1, selfID+2), move(1, 12345), // of a follower
+		move(0, selfID), led(0), // who leads already
+		move(0, selfID+1), led(1),
+		Step{Method: "Lease/LeaseTimeToLive", Req: &pb.LeaseTimeToLiveRequest{ID: 1}},
+		Step{Method: "Lease/LeaseKeepAlive", Req: &pb.LeaseKeepAliveRequest{ID: 1}},
+		Step{Method: "Lease/LeaseLeases", Req: &pb.LeaseLeasesRequest{}},
+		move(0, selfID+1), move(0, selfID+2), // who leads no more
+		move(1, selfID+2), led(2),
+		move(2, selfID), led(0), list,
+		Step{Method: "Maintenance/Status", Req: &pb.StatusRequest{}}, Step{Method: "Maintenance/Status", Member: 1, Req: &pb.StatusRequest{}},
+	)
+}
+
+// leaderFirst has a cluster's first member lead.
+func (p *pair) leaderFirst(i int) error {
+	for end := time.Now().Add(system.Patience); ; time.Sleep(20 * time.Millisecond) {
+		err := p.movesToFirst(i)
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(end) {
+			return err
+		}
+	}
+}
+
+func (p *pair) movesToFirst(i int) error {
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	var first uint64
+	for at, conn := range p.conns[i] {
+		m := pb.NewMaintenanceClient(conn)
+		st, err := m.Status(ctx, &pb.StatusRequest{})
+		if err != nil {
+			return err
+		}
+		if at == 0 {
+			first = st.Header.MemberId
+		}
+		if st.Leader != st.Header.MemberId {
+			continue
+		}
+		if at > 0 {
+			_, err = m.MoveLeader(ctx, &pb.MoveLeaderRequest{TargetID: first})
+		}
+		return err
+	}
+	return errors.New("nobody leads")
+}
