@@ -11,7 +11,7 @@ import (
 	"github.com/musterhq/muster/test/etcd/internal/system"
 )
 
-// TestMoveLeader has each of three members lead.
+// TestMoveLeader has each of three members lead, and removes one that is down.
 func TestMoveLeader(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, kindOf(t), 3)
@@ -43,7 +43,18 @@ func TestMoveLeader(t *testing.T) {
 		move(1, selfID+2), led(2),
 		move(2, selfID), led(0), list,
 		Step{Method: "Maintenance/Status", Req: &pb.StatusRequest{}}, Step{Method: "Maintenance/Status", Member: 1, Req: &pb.StatusRequest{}},
+		Step{Method: "Cluster/MemberRemove", Req: &pb.MemberRemoveRequest{ID: addedID}},
 	)
+	p.killLast(2)
+	remove := Step{Method: "Cluster/MemberRemove", Req: &pb.MemberRemoveRequest{ID: selfID + 2}}
+	for i, s := range sessions {
+		if err := s.eventually(func() (bool, error) { // a server may take a while to see that it is down
+			return s.play(remove).Err == nil, nil
+		}); err != nil {
+			t.Fatalf("%s: remove the member that is down: %v", p.kinds[i].Name, err)
+		}
+	}
+	p.compare(sessions, remove, Step{Method: "KV/Put", Req: &pb.PutRequest{Key: []byte("a")}})
 }
 
 // leaderFirst has a cluster's first member lead.
