@@ -3,6 +3,7 @@ package etcdapi
 import (
 	"context"
 	"regexp"
+	"strconv"
 	"strings"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -15,7 +16,22 @@ import (
 // release whose API is spoken. There is one format, and no older one to go back to.
 const storageVersion = "3.7.0"
 
-var versionForm = regexp.MustCompile(`^[0-9]+\.[0-9]+(\.[0-9]+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?)?$`)
+var versionForm = regexp.MustCompile(`^([0-9]+)\.([0-9]+)(?:\.([0-9]+)(?:-[0-9A-Za-z.-]*)?(?:\+[0-9A-Za-z.-]*)?)?$`)
+
+// isVersion says whether etcd can read a version: its numbers have 63 bits, and
+// what follows them may be empty.
+func isVersion(v string) bool {
+	parts := versionForm.FindStringSubmatch(v)
+	if parts == nil {
+		return false
+	}
+	for _, n := range parts[1:] {
+		if _, err := strconv.ParseInt(n, 10, 64); n != "" && err != nil {
+			return false
+		}
+	}
+	return true
+}
 
 // Downgrade implements etcd's Maintenance.Downgrade. A version that can't be
 // read is refused as in etcd; every other one as no valid target, also 3.6,
@@ -24,7 +40,7 @@ var versionForm = regexp.MustCompile(`^[0-9]+\.[0-9]+(\.[0-9]+(-[0-9A-Za-z.-]+)?
 func (s *maintenanceService) Downgrade(_ context.Context, r *pb.DowngradeRequest) (*pb.DowngradeResponse, error) {
 	switch r.GetAction() {
 	case pb.DowngradeRequest_VALIDATE, pb.DowngradeRequest_ENABLE:
-		if !versionForm.MatchString(r.GetVersion()) {
+		if !isVersion(r.GetVersion()) {
 			return nil, rpctypes.ErrGRPCWrongDowngradeVersionFormat
 		}
 		return nil, rpctypes.ErrGRPCInvalidDowngradeTargetVersion

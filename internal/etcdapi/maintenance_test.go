@@ -178,6 +178,8 @@ func TestDefragmentAndDowngrade(t *testing.T) {
 	}
 	for version, want := range map[string]error{
 		"3.6": rpctypes.ErrInvalidDowngradeTargetVersion, "3.6.0": rpctypes.ErrInvalidDowngradeTargetVersion, "3.7.1-rc.1": rpctypes.ErrInvalidDowngradeTargetVersion,
+		"3.6.0-": rpctypes.ErrInvalidDowngradeTargetVersion, "3.6.0-a+": rpctypes.ErrInvalidDowngradeTargetVersion,
+		"99999999999999999999.6.0": rpctypes.ErrWrongDowngradeVersionFormat, "3.99999999999999999999": rpctypes.ErrWrongDowngradeVersionFormat,
 		"": rpctypes.ErrWrongDowngradeVersionFormat, "3": rpctypes.ErrWrongDowngradeVersionFormat, "a.b": rpctypes.ErrWrongDowngradeVersionFormat, "3.6.x": rpctypes.ErrWrongDowngradeVersionFormat,
 	} {
 		for _, action := range []clientv3.DowngradeAction{clientv3.DowngradeValidate, clientv3.DowngradeEnable} {
