@@ -15,10 +15,13 @@ import (
 func TestExpiry(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, kindOf(t), 1)
-	for seed := *first; seed < *first+3; seed++ {
+	for seed := *first; seed < *first+4; seed++ {
 		prog := expiryProgram(newGen(seed))
-		if seed == *first {
+		switch seed - *first {
+		case 0:
 			prog = heirProgram()
+		case 1:
+			prog = leftProgram()
 		}
 		d, err := p.play(prog)
 		if err != nil {
@@ -78,6 +81,35 @@ func heirProgram() program {
 		{Method: "Lease/LeaseRevoke", Req: &pb.LeaseRevokeRequest{ID: 1}},
 		lock(1, 0),
 		{Method: "Lease/LeaseGrant", Req: &pb.LeaseGrantRequest{ID: 1, TTL: 1000}},
+		{Method: "KV/Range", Req: &pb.RangeRequest{Key: []byte{0}, RangeEnd: []byte{0}}},
+	}}
+}
+
+// leftProgram has a client wait for a lock and for an office until its own lease
+// ends, and one that holds both go on without a lease.
+func leftProgram() program {
+	const locked, elected = 1, 2
+	name := []byte("office")
+	leader := &v3electionpb.LeaderKey{Name: name, Key: []byte("office/2"), Lease: 2, Rev: knownRev}
+	return program{steps: []Step{
+		{Method: "Lease/LeaseGrant", Req: &pb.LeaseGrantRequest{ID: 1, TTL: 1000}},
+		{Method: "Lease/LeaseGrant", Req: &pb.LeaseGrantRequest{ID: 2, TTL: 3}},
+		{Method: "Lease/LeaseGrant", Req: &pb.LeaseGrantRequest{ID: 3, TTL: 3}},
+		{Method: "Lock/Lock", Req: &v3lockpb.LockRequest{Name: []byte("lock"), Lease: 1}},
+		{Method: "Election/Campaign", Req: &v3electionpb.CampaignRequest{Name: name, Lease: 2, Value: []byte("2")}},
+		{Method: "Lock/Lock", Pending: locked, Req: &v3lockpb.LockRequest{Name: []byte("lock"), Lease: 3}},
+		{Method: "Election/Campaign", Pending: elected, Req: &v3electionpb.CampaignRequest{Name: name, Lease: 3, Value: []byte("3")}},
+		{Method: goneMethod, Req: &pb.LeaseTimeToLiveRequest{ID: 3}},
+		{Method: goneMethod, Req: &pb.LeaseTimeToLiveRequest{ID: 2}},
+		{Method: awaitMethod, Pending: locked},
+		{Method: "Lock/Unlock", Req: &v3lockpb.UnlockRequest{Key: []byte("lock/1")}},
+		{Method: awaitMethod, Pending: locked},
+		{Method: "Election/Leader", Req: &v3electionpb.LeaderRequest{Name: name}},
+		{Method: "Election/Proclaim", Req: &v3electionpb.ProclaimRequest{Leader: leader, Value: []byte("4")}},
+		{Method: "Election/Resign", Req: &v3electionpb.ResignRequest{Leader: leader}},
+		{Method: "Lock/Unlock", Req: &v3lockpb.UnlockRequest{Key: []byte("lock/3")}},
+		{Method: "Lock/Lock", Req: &v3lockpb.LockRequest{Name: []byte("lock2"), Lease: 3}},
+		{Method: "Election/Campaign", Req: &v3electionpb.CampaignRequest{Name: name, Lease: 2, Value: []byte("5")}},
 		{Method: "KV/Range", Req: &pb.RangeRequest{Key: []byte{0}, RangeEnd: []byte{0}}},
 	}}
 }

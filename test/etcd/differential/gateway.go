@@ -53,7 +53,11 @@ func (s *session) post(step Step) Answer {
 	}
 	for i := 0; i < len(step.Meta); i += 2 {
 		name := step.Meta[i]
-		if name != "authorization" {
+		switch name {
+		case "authorization":
+		case "timeout": // which the gateway gives to the call
+			name = "Grpc-Timeout"
+		default:
 			name = "Grpc-Metadata-" + name
 		}
 		req.Header.Set(name, step.Meta[i+1])
