@@ -54,9 +54,14 @@ func (p *pair) renew() {
 	}
 }
 
-// settled returns when a cluster takes changes of its members. An etcd of several
-// refuses them until all have been connected for five seconds.
+// settled returns when a cluster counts how long leases have left, and takes
+// changes of its members. An etcd of several refuses those until all have been
+// connected for five seconds; a muster counts from its first lease on, and
+// lists leases in another order until somebody does.
 func (p *pair) settled(i int) error {
+	if err := countsLeases(p.conns[i][0]); err != nil {
+		return err
+	}
 	cluster := pb.NewClusterClient(p.conns[i][0])
 	for end := time.Now().Add(system.Patience); p.size > 1; time.Sleep(100 * time.Millisecond) {
 		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
@@ -71,6 +76,21 @@ func (p *pair) settled(i int) error {
 		}
 	}
 	return nil
+}
+
+// countsLeases returns when somebody knows how long a lease has left.
+func countsLeases(conn *grpc.ClientConn) error {
+	ctx, cancel := context.WithTimeout(context.Background(), system.Patience)
+	defer cancel()
+	leases := pb.NewLeaseClient(conn)
+	if _, err := leases.LeaseGrant(ctx, &pb.LeaseGrantRequest{ID: 1, TTL: passed}); err != nil {
+		return err
+	}
+	if _, err := leases.LeaseTimeToLive(ctx, &pb.LeaseTimeToLiveRequest{ID: 1}); err != nil {
+		return err
+	}
+	_, err := leases.LeaseRevoke(ctx, &pb.LeaseRevokeRequest{ID: 1})
+	return err
 }
 
 func (p *pair) hangUp(i int) {
