@@ -234,11 +234,8 @@ func (r *pastReader) take(e mvcc.Event) error {
 		return err
 	}
 	if !ok {
-		// Of the changes of one key at the compacted revision itself, only the
-		// last is kept. As in etcd, the others are not told.
-		if e.Main <= r.state.Load().compacted {
-			return nil
-		}
+		// A purge keeps all of the mark's own revision, and one that would take what
+		// is read here waits for the reader (see era).
 		return fmt.Errorf("damaged store: the event log has a put of key %q at revision %d, but there is no such version", e.Key, e.Main)
 	}
 	found.value, found.meta = bytes.Clone(v.value), v.meta
