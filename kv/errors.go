@@ -51,10 +51,14 @@ var (
 	ErrNoPasswordUser = status.Error(codes.Unknown, "auth: authentication failed, password was given for no password user")
 )
 
-// ErrPreviousTooLarge has no code of its own in etcd, which deletes and then
-// can't answer.
-var ErrPreviousTooLarge = status.Error(codes.ResourceExhausted, "muster: the keys to delete hold more than 1 GiB, "+
-	"which is too much for one reply: delete them without prev_kv, or in several ranges; nothing was deleted")
+// These have no code of their own in etcd, which changes the keys, or reads them
+// all, and then can't answer.
+var (
+	ErrPreviousTooLarge = status.Error(codes.ResourceExhausted, "muster: what prev_kv asks for is more than 1 GiB, "+
+		"which is too much for one reply: leave prev_kv out, or do it in several requests; nothing was changed")
+	ErrAnswerTooLarge = status.Error(codes.ResourceExhausted, "muster: the keys that are asked for hold more than 2 GiB, "+
+		"which is too much for one reply: ask with a limit, in several ranges, or with RangeStream")
+)
 
 var (
 	// ErrBadCommand is the reply to a command that this package did not encode.

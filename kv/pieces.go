@@ -32,7 +32,8 @@ type pieceLimits struct {
 	first       int   // bytes of memory, about, at which a call begins to be written in pieces
 	then        int   // and of the pieces that follow
 	attachments int   // of keys to leases that one command removes one by one; the others lease by lease
-	previous    int64 // bytes of the keys and values that a command returns of what it deletes
+	previous    int64 // bytes of the keys and values that a command returns of what it changes
+	singles     int   // such keys that it names one by one and that are not looked at for that
 
 	step func(bytes int) error // called after each piece, if set
 }
@@ -40,7 +41,7 @@ type pieceLimits struct {
 // The first limit is where what was changed is too much for the watches' memory,
 // too. A later piece is small, since what it holds is in memory several times.
 func defaultPieceLimits() pieceLimits {
-	return pieceLimits{first: 8 << 20, then: 1 << 20, attachments: 64 << 10, previous: 1 << 30}
+	return pieceLimits{first: 8 << 20, then: 1 << 20, attachments: 64 << 10, previous: 1 << 30, singles: 32}
 }
 
 // room is how many bytes of changes the current piece still takes. What commands

@@ -150,7 +150,7 @@ var large = []struct {
 // inPieces sets limits at which 300 keys are some thirty pieces.
 func (d *driver) inPieces(step func(bytes int) error) {
 	d.applier.recent.most = 50
-	d.applier.limits = pieceLimits{first: 1000, then: 500, attachments: 20, previous: 1 << 20, step: step}
+	d.applier.limits = pieceLimits{first: 1000, then: 500, attachments: 20, previous: 1 << 20, singles: 32, step: step}
 }
 
 // TestPieces: while a large command is carried out in pieces, all that can be

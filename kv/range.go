@@ -51,7 +51,7 @@ func (v *view) rangeKeys(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResp
 	}{}
 	resp := &answer.RangeResponse
 	resp.Header, answer.header.Revision = &answer.header, v.rev
-	c := collector{ctx: ctx, req: r, max: fetchLimit(r)}
+	c := collector{ctx: ctx, req: r, max: fetchLimit(r), answer: v.answer(r)}
 	if err := v.scan(spanOf(r.GetKey(), r.GetRangeEnd()), rev, c.visit); err != nil {
 		return nil, err
 	}
@@ -109,6 +109,8 @@ type collector struct {
 	kvs   []*mvccpb.KeyValue
 	slab  []mvccpb.KeyValue
 	bytes arena
+
+	answer *int64 // bytes of keys and values that the reply still takes; nil: that is not looked at
 }
 
 func (c *collector) visit(it item) (bool, error) {
@@ -120,6 +122,11 @@ func (c *collector) visit(it item) (bool, error) {
 	c.count++
 	if c.req.GetCountOnly() || c.max > 0 && int64(len(c.kvs)) >= c.max || !passes(c.req, it) {
 		return true, nil
+	}
+	if c.answer != nil {
+		if *c.answer -= int64(len(it.key) + len(it.value)); *c.answer < 0 {
+			return false, ErrAnswerTooLarge
+		}
 	}
 	c.keep(it)
 	return true, nil

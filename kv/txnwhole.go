@@ -12,21 +12,7 @@ func (a *applier) refusesWhole(b branch) (refusal, err error) {
 	if refusal := (&opOrder{}).refuses(b); refusal != nil {
 		return refusal, nil
 	}
-	return a.refusesPrevious(deletesOf(b, nil))
-}
-
-// deletesOf appends those of the branch and of the branches in it.
-func deletesOf(b branch, list []*pb.DeleteRangeRequest) []*pb.DeleteRangeRequest {
-	nested := b.nested
-	for _, op := range b.ops {
-		switch o := op.GetRequest().(type) {
-		case *pb.RequestOp_RequestDeleteRange:
-			list = append(list, o.RequestDeleteRange)
-		case *pb.RequestOp_RequestTxn:
-			list, nested = deletesOf(nested[0], list), nested[1:]
-		}
-	}
-	return list
+	return a.refusesPrevious(returningOf(b, returning{}))
 }
 
 // opOrder goes through the operations of a branch in their order, and keeps

@@ -31,6 +31,7 @@ type view struct {
 	rev       int64    // newest main revision that may be read
 	compacted int64    // older ones than this may not
 	onDisk    bool     // see what is durable only, and expect most keys to be absent
+	left      int64    // bytes of keys and values that the reader's reply still takes
 
 	point *pebble.Iterator // for get; opened on first use
 	scratch
@@ -50,7 +51,7 @@ var views = sync.Pool{New: func() any { return &view{} }}
 // recycle.
 func readView(h hold) *view {
 	v, st := views.Get().(*view), h.state.Load()
-	*v = view{db: h.db, hold: h, rev: st.current, compacted: st.compacted, scratch: v.scratch}
+	*v = view{db: h.db, hold: h, rev: st.current, compacted: st.compacted, left: maxAnswer, scratch: v.scratch}
 	return v
 }
 
