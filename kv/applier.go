@@ -31,7 +31,7 @@ type applier struct {
 	first    int         // len(pend.changes) before the current command
 	subs     int         // changes of the current command, with those of pieces
 	pieces   int         // that the current Apply call has written
-	detached int         // keys that the current command has removed from leases
+	detached int         // keys that the current Apply call has removed from leases
 }
 
 // attach makes g's database the applier's, and reads what is kept of it in
@@ -47,7 +47,7 @@ func (a *applier) attach(g *generation) error {
 func (a *applier) start(g *generation) error {
 	st := g.state.Load()
 	a.rev, a.begin, a.compacted = st.current, st.current, st.compacted
-	a.gen, a.first, a.pieces, a.recent.taken = g, 0, 0, 0
+	a.gen, a.first, a.pieces, a.detached, a.recent.taken = g, 0, 0, 0, 0
 	if !g.flushed.Swap(false) {
 		return nil
 	}
@@ -70,7 +70,7 @@ func (a *applier) finish() error {
 // run carries out one command. The reply is set only if it is wanted. An
 // error means that this member can't go on.
 func (a *applier) run(e statemachine.Entry) (Reply, error) {
-	a.first, a.subs, a.detached = len(a.pend.changes), 0, 0
+	a.first, a.subs = len(a.pend.changes), 0
 	reply, err := a.obey(e)
 	if err != nil {
 		return Reply{}, err

@@ -90,9 +90,10 @@ func (a *applier) deleteSome(s span, gone *detached, visit func(item)) (n int, n
 func tombstoneBytes(key []byte) int { return 2*len(key) + changeOverhead }
 
 // detached are the leases that keys of a span hung on which are deleted, where
-// those are too many to be noted one by one.
+// those are too many to be noted one by one: they, or those of the commands before
+// in the same call.
 type detached struct {
-	span   span
+	span   span // none of a single key: what commands name one by one is bounded by them
 	leases map[int64]struct{}
 }
 
@@ -101,7 +102,7 @@ func (a *applier) detach(d *detached, key []byte, lease int64) {
 	if lease == 0 {
 		return
 	}
-	if a.detached++; a.detached <= a.limits.attachments {
+	if a.detached++; d.span.single || a.detached <= a.limits.attachments {
 		a.moveAttachment(key, lease, 0)
 		return
 	}
@@ -118,14 +119,19 @@ func (a *applier) detachRest(d detached) {
 	for lease := range maps.Keys(d.leases) {
 		lower := mvcc.AppendAttachment(nil, lease, d.span.from)
 		_, upper := mvcc.AttachmentBounds(lease)
-		switch {
-		case d.span.single:
-			upper = append(bytes.Clone(lower), 0)
-		case !d.span.open:
+		if !d.span.open {
 			upper = mvcc.AppendAttachment(nil, lease, d.span.to)
 		}
 		ranges = append(ranges, factRange{string(lower), string(upper)})
 	}
 	slices.SortFunc(ranges, factRange.compare)
-	a.dropFacts(ranges)
+	a.dropFacts(ranges, func(yield func(string) bool) {
+		for lease := range maps.Keys(d.leases) {
+			for _, k := range a.known.leases.touchedOf(lease) {
+				if !yield(k) {
+					return
+				}
+			}
+		}
+	})
 }

@@ -3,6 +3,7 @@ package kv
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -27,34 +28,50 @@ func (rs factRanges) hold(key string) bool {
 	return i > 0 && key < rs[i-1].upper
 }
 
-// dropFacts removes the facts of all ranges, which take memory and not those.
-func (a *applier) dropFacts(rs factRanges) {
+// with is the union of both.
+func (rs factRanges) with(more factRanges) factRanges {
+	both := make(factRanges, 0, len(rs)+len(more))
+	for len(rs) > 0 || len(more) > 0 {
+		if len(rs) == 0 || len(more) > 0 && more[0].compare(rs[0]) < 0 {
+			rs, more = more, rs
+		}
+		r, last := rs[0], len(both)-1
+		switch rs = rs[1:]; {
+		case r.lower >= r.upper: // it holds none
+		case last >= 0 && r.lower <= both[last].upper:
+			both[last].upper = max(both[last].upper, r.upper)
+		default:
+			both = append(both, r)
+		}
+	}
+	return both
+}
+
+// dropFacts removes the facts of all ranges, which take memory and not those. own
+// names those in them that commands of this call may have written.
+func (a *applier) dropFacts(rs factRanges, own iter.Seq[string]) {
 	if len(rs) == 0 {
 		return
 	}
 	f := &a.facts
-	for k, v := range f.newest {
-		if v != nil && rs.hold(k) {
+	for k := range own {
+		if f.newest[k] != nil && rs.hold(k) {
 			f.put(k, nil)
 		}
 	}
-	n := len(f.dropped)
-	f.onRefusal(func() { f.dropped = f.dropped[:n] })
-	f.dropped = append(f.dropped, rs)
+	before := f.dropped
+	f.onRefusal(func() { f.dropped = before })
+	f.dropped = before.with(rs)
 }
 
 // isDropped says that the fact of the database, if there is one, is gone.
-func (f *facts) isDropped(key []byte) bool {
-	return slices.ContainsFunc(f.dropped, func(rs factRanges) bool { return rs.hold(string(key)) })
-}
+func (f *facts) isDropped(key []byte) bool { return f.dropped.hold(text(key)) }
 
 // encodeDropped comes before what was written beside and after the ranges.
 func (f *facts) encodeDropped(b *pebble.Batch) error {
-	for _, rs := range f.dropped {
-		for _, r := range rs {
-			if err := b.DeleteRange([]byte(r.lower), []byte(r.upper), nil); err != nil {
-				return fmt.Errorf("remove facts from %q: %w", r.lower, err)
-			}
+	for _, r := range f.dropped {
+		if err := b.DeleteRange([]byte(r.lower), []byte(r.upper), nil); err != nil {
+			return fmt.Errorf("remove facts from %q: %w", r.lower, err)
 		}
 	}
 	return nil

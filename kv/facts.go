@@ -16,7 +16,7 @@ import (
 // in the batch of the call. A fact has no history: there is its newest value.
 type facts struct {
 	newest  map[string][]byte // nil: deleted
-	dropped []factRanges      // of the database; what is in newest came after, or is gone
+	dropped factRanges        // of the database; what is in newest came after, or is gone
 	undo    []func()          // of the current command, oldest first
 }
 

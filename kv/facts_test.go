@@ -124,7 +124,7 @@ func TestDroppedFacts(t *testing.T) {
 					rs = append(rs, factRange{from, to})
 					from = to + "\x00"
 				}
-				a.dropFacts(rs)
+				a.dropFacts(rs, maps.Keys(own))
 				maps.DeleteFunc(is, func(k, _ string) bool { return rs.hold(k) })
 			}
 		}

@@ -31,7 +31,7 @@ import (
 type pieceLimits struct {
 	first       int   // bytes of memory, about, at which a call begins to be written in pieces
 	then        int   // and of the pieces that follow
-	attachments int   // of keys to leases that one command removes one by one; the others lease by lease
+	attachments int   // of keys to leases that one Apply call removes one by one; the others lease by lease
 	previous    int64 // bytes of the keys and values that a command returns of what it changes
 	singles     int   // such keys that it names one by one and that are not looked at for that
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/musterhq/muster/internal/backup"
 	"github.com/musterhq/muster/statemachine"
@@ -459,5 +460,59 @@ func TestIgnoredValuesInPieces(t *testing.T) {
 	must(t, err)
 	if kv := d.get(&pb.RangeRequest{Key: []byte("k")}).Kvs[0]; kv.Version != 21 || kv.ModRevision != 22 || len(kv.Value) != 5000 || pieces < 19 {
 		t.Errorf("version %d at %d, of %d bytes, in %d pieces", kv.Version, kv.ModRevision, len(kv.Value), pieces)
+	}
+}
+
+// TestManyRevokesInPieces: what one call keeps in memory of attachments is bounded,
+// however many leases it revokes, and those that are granted anew meanwhile have
+// what was put on them since.
+func TestManyRevokesInPieces(t *testing.T) {
+	const leases, keys = 50, 40
+	fill := func(d *driver) {
+		for id := range leases {
+			d.do(&pb.LeaseGrantRequest{ID: int64(id + 1), TTL: 60})
+			for i := range keys {
+				d.do(&pb.PutRequest{Key: fmt.Appendf(nil, "k/%02d/%02d", i, id), Lease: int64(id + 1)})
+			}
+		}
+	}
+	d, other := newDriver(t), newDriver(t)
+	fill(d)
+	fill(other)
+	most := 0
+	d.inPieces(func(int) error {
+		most = max(most, len(d.applier.facts.newest))
+		return nil
+	})
+	var reqs []proto.Message
+	for id := range leases {
+		reqs = append(reqs, &pb.LeaseRevokeRequest{ID: int64(id + 1)})
+		if id%10 == 0 {
+			reqs = append(reqs, &pb.LeaseGrantRequest{ID: int64(id + 1), TTL: 60},
+				&pb.PutRequest{Key: []byte("k/again"), Lease: int64(id + 1)})
+		}
+	}
+	d.index++
+	var batch []statemachine.Entry
+	for _, req := range reqs {
+		batch = append(batch, statemachine.Entry{Index: d.index, Command: encode(t, req)})
+		other.do(req)
+	}
+	_, err := d.Apply(d.index, batch)
+	must(t, err)
+	if limit := d.applier.limits.attachments + 2*len(reqs); most == 0 || most > limit {
+		t.Errorf("%d facts in memory, want at most %d", most, limit)
+	}
+	d.same(other)
+	for id := range int64(leases) {
+		mine, err := d.LeaseKeys(id + 1)
+		must(t, err)
+		want := 0
+		if id == 40 {
+			want = 1
+		}
+		if len(mine) != want {
+			t.Errorf("lease %d has keys %q, want %d", id+1, mine, want)
+		}
 	}
 }
