@@ -19,6 +19,7 @@ type proposals struct {
 	handed    handed                    // those that wait no more, but for an outcome
 	led       uint64                    // the last term that this member led since it was started; 0: none
 	forwarded map[cluster.NodeID]uint64 // highest number seen from each follower in that term
+	group     []byte                    // scratch: the entry that is proposed, which raft copies
 }
 
 type proposal struct {
@@ -142,9 +143,11 @@ func (r *Replica) proposeGroup() {
 		return
 	}
 	n, size := r.groupLen(p.waiting)
-	data := make([]byte, 1, 1+size)
-	data[0] = byte(wire.EntryCommands)
+	data := append(slices.Grow(p.group[:0], 1+size), byte(wire.EntryCommands))
 	data = r.appendGroups(data, p.waiting[:n])
+	if p.group = data[:0]; cap(data) > maxKeptGroup {
+		p.group = nil
+	}
 	err := r.raft.Step(&raftpb.Message{
 		Type: raftpb.MsgProp.Enum(), From: new(uint64(r.cfg.Self.ID)),
 		Entries: []*raftpb.Entry{{Data: data}},
@@ -157,6 +160,9 @@ func (r *Replica) proposeGroup() {
 	r.last++
 	r.took(n)
 }
+
+// maxKeptGroup bounds the memory that is kept from one entry for the next. Bytes.
+const maxKeptGroup = 2 << 20
 
 // forward sends what waits to the leader, once.
 func (r *Replica) forward() {

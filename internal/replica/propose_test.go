@@ -98,6 +98,31 @@ func TestGroupCommit(t *testing.T) {
 	}
 }
 
+// Entries are made in memory that is used again: raft has copied each, also while
+// several are on their way to the log.
+func TestGroupsAreCopied(t *testing.T) {
+	w := newWorld(t, 5, 1, 1)
+	l := w.elect(1)
+	first := l.rep.last + 1
+	for _, cmd := range []string{"one", "two"} {
+		l.proposeBytes([]byte(cmd))
+	}
+	if len(l.appends) != 2 {
+		t.Fatalf("%d appends in flight, want 2", len(l.appends))
+	}
+	w.settle()
+	for i, want := range []string{"one", "two"} {
+		err := wire.ReadCommands(w.truth.log[first+uint64(i)].GetData(), func(_ wire.RequestID, cmd []byte) {
+			if string(cmd) != want {
+				t.Errorf("entry %d has command %q, want %q", first+uint64(i), cmd, want)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // An entry is bounded; a command larger than the bound gets one for itself.
 func TestGroupIsBounded(t *testing.T) {
 	w := newWorld(t, 3, 1, 1)
