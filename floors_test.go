@@ -43,6 +43,7 @@ var floors = []floor{
 	{1, "discovery/discoverytest", "discovery"}, // for tests, ours and others'
 	{1, "event", "cluster"},
 	{1, "internal/crashfs", "internal/race"}, // for tests and the simulator
+	{1, "internal/testproc", "internal/race"}, // for tests and benchmarks
 	{1, "internal/wire", "cluster"},
 	{1, "internal/datadir", "cluster"},
 	{1, "kv", "statemachine internal/backup kv/internal/mvcc"},
@@ -79,7 +80,7 @@ var floors = []floor{
 	{7, "cmd/mustersim", "internal/sim"},
 	{8, "examples/counter", ". statemachine"},
 	{8, "test/process", ""}, // tests alone, over the built command
-	{8, "test/forks", "event internal/loopback"},
+	{8, "test/forks", "event internal/loopback internal/testproc"},
 	{8, "test/mutants", ""}, // over the go command
 }
 

@@ -12,13 +12,13 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/musterhq/muster/bench/internal/measure"
+	"github.com/musterhq/muster/internal/testproc"
 )
 
 const (
 	startTimeout = 30 * time.Second // until all members know one leader and take a put
 	opTimeout    = 5 * time.Second
 	readyTimeout = 60 * time.Second // until a load has what it needs
-	retryPause   = 50 * time.Millisecond
 )
 
 // withServers starts a system's members on empty directories, and has f work
@@ -37,7 +37,7 @@ func (s settings) withServers(ctx context.Context, dir, system string, f func(*s
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, srv.kill()) }()
+	defer srv.kill()
 	probes, err := dial(srv.members)
 	defer closeAll(probes)
 	if err != nil {
@@ -81,9 +81,9 @@ func (s settings) window(ctx context.Context, srv *servers, probes []*clientv3.C
 }
 
 // spread says to which member each of the connections goes.
-func (s settings) spread(all []member, leader int, sample *measure.Sample) []member {
+func (s settings) spread(all []*testproc.Member, leader int, sample *measure.Sample) []*testproc.Member {
 	if sample.Target == toLeader {
-		to := make([]member, min(s.conns, sample.Clients))
+		to := make([]*testproc.Member, min(s.conns, sample.Clients))
 		for i := range to {
 			to[i] = all[leader]
 		}
@@ -91,19 +91,19 @@ func (s settings) spread(all []member, leader int, sample *measure.Sample) []mem
 	}
 	// At least one to each, also when a single client has to take them in turn.
 	n := max(len(all), min(s.conns, sample.Clients))
-	to := make([]member, n)
+	to := make([]*testproc.Member, n)
 	for i := range to {
 		to[i] = all[i%len(all)]
 	}
 	return to
 }
 
-func dial(to []member) ([]*clientv3.Client, error) {
+func dial(to []*testproc.Member) ([]*clientv3.Client, error) {
 	clients := make([]*clientv3.Client, 0, len(to))
 	for _, m := range to {
-		c, err := clientv3.New(clientv3.Config{Endpoints: []string{m.client}, Logger: zap.NewNop()})
+		c, err := clientv3.New(clientv3.Config{Endpoints: []string{m.Client}, Logger: zap.NewNop()})
 		if err != nil {
-			return clients, fmt.Errorf("connect to %s: %w", m.client, err)
+			return clients, fmt.Errorf("connect to %s: %w", m.Client, err)
 		}
 		clients = append(clients, c)
 	}
@@ -113,14 +113,5 @@ func dial(to []member) ([]*clientv3.Client, error) {
 func closeAll(clients []*clientv3.Client) {
 	for _, c := range clients {
 		_ = c.Close() // all requests have ended; nothing is lost
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
 	}
 }

@@ -30,7 +30,7 @@ func waitForLeader(ctx context.Context, srv *servers, probes []*clientv3.Client)
 				_, err := c.Put(ctx, "bench/ready", "")
 				return err
 			}); err != nil {
-				return fmt.Errorf("first put through %s: %w", srv.members[i].name, err)
+				return fmt.Errorf("first put through %s: %w", srv.members[i].Name, err)
 			}
 		}
 		return nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/bench/internal/measure"
+	"github.com/musterhq/muster/internal/testproc"
 )
 
 // script is a "server" that runs the given shell lines.
@@ -35,14 +36,10 @@ func TestKillEndsEveryProcess(t *testing.T) {
 	if err != nil || u.RSS == 0 {
 		t.Errorf("usage %+v, %v", u, err)
 	}
-	if err := s.kill(); err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range s.procs {
-		select {
-		case <-p.done:
-		default:
-			t.Errorf("process %d still runs", p.cmd.Process.Pid)
+	s.kill()
+	for _, m := range s.members {
+		if m.Running() {
+			t.Errorf("process %d still runs", m.PID())
 		}
 	}
 	if _, err := s.usage(); err == nil {
@@ -59,7 +56,7 @@ func TestDeadServerIsToldWithItsLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = s.kill() }()
+	defer s.kill()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	err = s.waitAlive(ctx, func() error { return errors.New("not yet") })
@@ -69,7 +66,7 @@ func TestDeadServerIsToldWithItsLog(t *testing.T) {
 }
 
 func TestSpread(t *testing.T) {
-	all := []member{{name: "n1"}, {name: "n2"}, {name: "n3"}}
+	all := []*testproc.Member{{Name: "n1"}, {Name: "n2"}, {Name: "n3"}}
 	for _, c := range []struct {
 		target  string
 		clients int
@@ -82,17 +79,10 @@ func TestSpread(t *testing.T) {
 	} {
 		var got []string
 		for _, m := range (settings{conns: 4}).spread(all, 1, &measure.Sample{Target: c.target, Clients: c.clients}) {
-			got = append(got, m.name)
+			got = append(got, m.Name)
 		}
 		if strings.Join(got, " ") != c.want {
 			t.Errorf("%d clients to %s: %v, want %s", c.clients, c.target, got, c.want)
 		}
-	}
-}
-
-func TestCleanEnv(t *testing.T) {
-	got := cleanEnv([]string{"HOME=/h", "ETCD_NAME=x", "MUSTER_NAME=y", "GOGC=1", "GOGCX=1"})
-	if strings.Join(got, " ") != "HOME=/h GOGCX=1" {
-		t.Errorf("kept %v", got)
 	}
 }

@@ -2,8 +2,9 @@ package main
 
 import (
 	"fmt"
-	"strings"
 	"time"
+
+	"github.com/musterhq/muster/internal/testproc"
 )
 
 // system is one kind of server.
@@ -11,13 +12,7 @@ type system struct {
 	name   string
 	module string // directory of the module to build it in, relative to bench/
 	pkg    string // its main package
-	args   func(self member, all []member) []string
-}
-
-// member is one process of a cluster.
-type member struct {
-	name, dir    string
-	client, peer string // host:port
+	args   func(self *testproc.Member, all []*testproc.Member) []string
 }
 
 // Both get the same election settings; they are also the defaults of both.
@@ -37,38 +32,12 @@ func systemOf(name string) (system, error) {
 	return system{}, fmt.Errorf("unknown system %q: choose from etcd, muster", name)
 }
 
-func etcdArgs(self member, all []member) []string {
-	cluster := make([]string, len(all))
-	for i, m := range all {
-		cluster[i] = m.name + "=http://" + m.peer
-	}
-	return []string{
-		"--name=" + self.name,
-		"--data-dir=" + self.dir,
-		"--listen-client-urls=http://" + self.client,
-		"--advertise-client-urls=http://" + self.client,
-		"--listen-peer-urls=http://" + self.peer,
-		"--initial-advertise-peer-urls=http://" + self.peer,
-		"--initial-cluster=" + strings.Join(cluster, ","),
-		"--initial-cluster-state=new",
+func etcdArgs(self *testproc.Member, all []*testproc.Member) []string {
+	return append(self.EtcdArgs("http", all),
 		fmt.Sprintf("--heartbeat-interval=%d", heartbeat.Milliseconds()),
-		fmt.Sprintf("--election-timeout=%d", election.Milliseconds()),
-	}
+		fmt.Sprintf("--election-timeout=%d", election.Milliseconds()))
 }
 
-func musterArgs(self member, all []member) []string {
-	seeds := make([]string, len(all))
-	for i, m := range all {
-		seeds[i] = m.peer
-	}
-	return []string{
-		"serve",
-		"--name=" + self.name,
-		"--data-dir=" + self.dir,
-		"--listen=" + self.client,
-		"--peer-listen=" + self.peer,
-		"--seeds=" + strings.Join(seeds, ","),
-		"--heartbeat-interval=" + heartbeat.String(),
-		"--election-timeout=" + election.String(),
-	}
+func musterArgs(self *testproc.Member, all []*testproc.Member) []string {
+	return append(self.MusterArgs(all), "--heartbeat-interval="+heartbeat.String(), "--election-timeout="+election.String())
 }

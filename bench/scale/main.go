@@ -12,7 +12,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"syscall"
@@ -21,6 +20,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/musterhq/muster/bench/internal/measure"
+	"github.com/musterhq/muster/internal/testproc"
 )
 
 func main() {
@@ -78,8 +78,10 @@ func run(ctx context.Context, args []string) error {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	if s.muster == "" {
-		if s.muster, err = build(ctx, dir); err != nil {
-			return err
+		s.muster = filepath.Join(dir, "muster")
+		// A module of its own: muster is built with its own dependencies.
+		if err := testproc.Build(ctx, "..", s.muster, "./cmd/muster"); err != nil {
+			return fmt.Errorf("%w; run this inside bench/", err)
 		}
 	}
 	about, err := measure.Describe(dir, fmt.Sprintf("1 member process, %d keys, %d-byte values, %d MiB of cache", s.keys, s.valueBytes, s.cacheBytes>>20))
@@ -90,17 +92,6 @@ func run(ctx context.Context, args []string) error {
 	b := &bench{settings: s, dir: filepath.Join(dir, "m")}
 	defer b.kill()
 	return b.run(ctx)
-}
-
-func build(ctx context.Context, dir string) (string, error) {
-	out := filepath.Join(dir, "muster")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", out, "./cmd/muster")
-	cmd.Dir = ".." // a module of its own: muster is built with its own dependencies
-	cmd.Stderr = os.Stderr
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("build muster; run this inside bench/: %w", err)
-	}
-	return out, nil
 }
 
 // bench is one run: one member, and a client of it while it serves.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,12 +15,12 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/musterhq/muster/internal/loopback"
+	"github.com/musterhq/muster/internal/testproc"
 )
 
-// member is the process, if it runs.
+// member is the process; it runs or not.
 type member struct {
-	cmd   *exec.Cmd
-	done  chan struct{} // closed when it has ended
+	testproc.Process
 	ports loopback.Ports
 	addrs []string
 }
@@ -35,76 +34,53 @@ func (b *bench) serve(ctx context.Context) (string, error) {
 		}
 		b.addrs = addrs
 	}
-	log, err := os.OpenFile(b.dir+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	b.Log = b.dir + ".log"
+	err := b.Start(b.muster, "serve", "--single", "--name=m", "--data-dir="+b.dir,
+		"--listen="+b.addrs[0], "--peer-listen="+b.addrs[1], fmt.Sprintf("--cache-bytes=%d", b.cacheBytes))
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = log.Close() }() // the child has its own copy
-	b.cmd = exec.Command(b.muster, "serve", "--single", "--name=m", "--data-dir="+b.dir,
-		"--listen="+b.addrs[0], "--peer-listen="+b.addrs[1], fmt.Sprintf("--cache-bytes=%d", b.cacheBytes))
-	b.cmd.Stdout, b.cmd.Stderr = log, log
-	if err := b.cmd.Start(); err != nil {
-		return "", err
-	}
-	b.done = make(chan struct{})
-	go func() {
-		_ = b.cmd.Wait() // how it ended is in its log
-		close(b.done)
-	}()
 	b.client, err = clientv3.New(clientv3.Config{
 		Endpoints: b.addrs[:1], Logger: zap.NewNop(), BackoffWaitBetween: 10 * time.Millisecond, DialTimeout: time.Minute,
 	})
 	if err != nil {
 		return "", err
 	}
-	for {
+	var rate string
+	err = testproc.Await(ctx, func() error {
 		got, err := b.client.Get(ctx, key(0))
 		if err == nil {
-			return fmt.Sprintf("rev %d", got.Header.Revision), nil
+			rate = fmt.Sprintf("rev %d", got.Header.Revision)
 		}
-		select {
-		case <-b.done:
-			return "", fmt.Errorf("the member ended by itself; see %s.log", b.dir)
-		case <-ctx.Done():
-			return "", err
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
+		return err
+	}, &b.Process)
+	return rate, err
 }
 
-func (b *bench) stop(context.Context) (string, error) { return "", b.end(syscall.SIGTERM) }
-
-func (b *bench) end(sig os.Signal) error {
+func (b *bench) stop(context.Context) (string, error) {
 	_ = b.client.Close()
-	if err := b.cmd.Process.Signal(sig); err != nil {
-		return err
-	}
-	<-b.done
-	b.cmd = nil
-	return nil
+	return "", b.Stop(b.limit)
 }
 
 // kill leaves nothing behind.
 func (b *bench) kill() {
-	if b.cmd != nil {
-		_ = b.end(syscall.SIGKILL)
-	}
+	b.Kill()
 	b.ports.Release()
 }
 
 // resetPeak has the kernel forget the peak of the process's memory.
 func (b *bench) resetPeak() {
-	if b.cmd != nil {
-		_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", b.cmd.Process.Pid), []byte("5"), 0)
+	if b.Running() {
+		_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", b.PID()), []byte("5"), 0)
 	}
 }
 
 // peak is the most memory (resident, MiB) that it had since.
 func (b *bench) peak() string {
-	if b.cmd == nil {
+	if !b.Running() {
 		return "-"
 	}
-	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.cmd.Process.Pid))
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", b.PID()))
 	for line := range strings.Lines(string(status)) {
 		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
 			kib, _ := strconv.Atoi(strings.Fields(rest)[0])

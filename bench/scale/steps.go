@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
-	"syscall"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -63,9 +62,9 @@ func (b *bench) crash(ctx context.Context) (string, error) {
 	}()
 	time.Sleep(5 * time.Second)
 	cancel() // no client is closed under a call
-	err := b.end(syscall.SIGKILL)
+	b.Kill()
 	<-ended
-	return "", err
+	return "", b.client.Close()
 }
 
 func (b *bench) count(ctx context.Context) (string, error) {

@@ -51,21 +51,21 @@ func (st *stage) waitsFor(n, absent *node, up ...*node) {
 	for end := time.Now().Add(patience); !said && time.Now().Before(end); st.pause(250 * time.Millisecond) {
 		text, reasons := st.why(n)
 		about := func(x *node) bool {
-			return slices.ContainsFunc(reasons, func(r event.Reason) bool { return r.Addr == x.peer })
+			return slices.ContainsFunc(reasons, func(r event.Reason) bool { return r.Addr == x.Peer })
 		}
 		if said = about(absent) && !slices.ContainsFunc(up, about); said {
 			st.tellWhy(n, text)
 		}
 	}
 	if !said {
-		st.fault("%s doesn't say that it waits for %s alone", n.name, absent.name)
+		st.fault("%s doesn't say that it waits for %s alone", n.Name, absent.Name)
 	}
 }
 
 // stopAll stops every node as an operator would.
 func (st *stage) stopAll() {
 	for _, n := range st.nodes {
-		st.must(n.stop())
+		n.stop()
 	}
 	st.did("stop all of them (SIGTERM)")
 }
@@ -80,15 +80,15 @@ func (st *stage) lookAtEmpty(id uint64, all int, write bool, ns ...*node) {
 		if keys, err := n.keys(st.ctx, false); err == nil {
 			if there := count(keys, "k", all); there < all {
 				now, _, _ := n.status(st.ctx) // 0 will do where it is too late to ask
-				st.saw("%s is healthy, in a cluster %x: it answers a linearizable read, with %d of the %d acknowledged keys", n.name, now, there, all)
-				st.fault("%s served a linearizable read without acknowledged keys", n.name)
+				st.saw("%s is healthy, in a cluster %x: it answers a linearizable read, with %d of the %d acknowledged keys", n.Name, now, there, all)
+				st.fault("%s served a linearizable read without acknowledged keys", n.Name)
 			}
 		}
-		if write && n.put(st.ctx, "written-after", n.name) == nil {
-			st.saw("%s acknowledges a new write", n.name)
+		if write && n.put(st.ctx, "written-after", n.Name) == nil {
+			st.saw("%s acknowledges a new write", n.Name)
 		}
 		if other, _, err := n.status(st.ctx); err == nil && other != 0 && other != id {
-			st.saw("%s is in another cluster, %x", n.name, other)
+			st.saw("%s is in another cluster, %x", n.Name, other)
 			st.fault("there is a second cluster")
 		}
 	}
@@ -107,22 +107,22 @@ func (st *stage) lookAtSurvivor(n *node, id uint64, all int) bool {
 		return false
 	}
 	there := count(keys, "k", all)
-	st.saw("%s has %d of the %d acknowledged keys (a serializable read of its own data)", n.name, there, all)
+	st.saw("%s has %d of the %d acknowledged keys (a serializable read of its own data)", n.Name, there, all)
 	if there < all {
-		st.fault("acknowledged keys are gone from %s, whose disk nobody touched", n.name)
+		st.fault("acknowledged keys are gone from %s, whose disk nobody touched", n.Name)
 	}
 	if keys["written-after"] != "" {
-		st.saw("%s has the key that was written to the cluster without it", n.name)
-		st.fault("the data of two histories was merged on %s", n.name)
+		st.saw("%s has the key that was written to the cluster without it", n.Name)
+		st.fault("the data of two histories was merged on %s", n.Name)
 	}
 	return there == all
 }
 
 // lookAtExit says whether a process that was started has ended by itself.
 func (st *stage) lookAtExit(n *node) bool {
-	if n.running() {
+	if n.Running() {
 		return false
 	}
-	st.saw("the process of %s has ended by itself: %s", n.name, n.lastWords())
+	st.saw("the process of %s has ended by itself: %s", n.Name, n.lastWords())
 	return true
 }

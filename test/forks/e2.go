@@ -33,8 +33,8 @@ func (st *stage) e2(dir string) {
 	look := func() {
 		ids = st.clusters()
 		for _, n := range st.nodes {
-			if !n.running() {
-				st.must(fmt.Errorf("%s did not stay up: %s", n.name, n.lastWords()))
+			if !n.Running() {
+				st.must(fmt.Errorf("%s did not stay up: %s", n.Name, n.lastWords()))
 			}
 			text, reasons := st.why(n)
 			if !refused[n] && slices.ContainsFunc(reasons, func(r event.Reason) bool { return r.Code == e2Refusal }) {
@@ -90,8 +90,8 @@ func (st *stage) clusters() map[uint64][]string {
 	ids := map[uint64][]string{}
 	for _, n := range st.nodes {
 		if id, _, err := n.status(st.ctx); err == nil && id != 0 {
-			ids[id] = append(ids[id], n.name)
-			st.saw("%s is in cluster %x", n.name, id)
+			ids[id] = append(ids[id], n.Name)
+			st.saw("%s is in cluster %x", n.Name, id)
 		}
 	}
 	if len(ids) > 1 {

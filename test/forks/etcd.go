@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/musterhq/muster/event"
+	"github.com/musterhq/muster/internal/testproc"
 )
 
 // etcdModule is built in a module of its own, with the dependencies of its
@@ -34,8 +35,7 @@ func (etcdSystem) build(ctx context.Context, dir string) (string, error) {
 		return "", err
 	}
 	binary := filepath.Join(dir, "etcd")
-	_, err := command(ctx, module, "go", "build", "-o", binary, etcdModule)
-	return binary, err
+	return binary, testproc.Build(ctx, module, binary, etcdModule)
 }
 
 func (etcdSystem) version(ctx context.Context, binary string) (string, error) {
@@ -45,16 +45,7 @@ func (etcdSystem) version(ctx context.Context, binary string) (string, error) {
 }
 
 func (etcdSystem) args(self *node, listed []*node) []string {
-	var cluster []string
-	for _, n := range listed {
-		cluster = append(cluster, n.name+"=http://"+n.peer)
-	}
-	return []string{
-		"--name=" + self.name, "--data-dir=" + self.dir,
-		"--listen-client-urls=http://" + self.client, "--advertise-client-urls=http://" + self.client,
-		"--listen-peer-urls=http://" + self.peer, "--initial-advertise-peer-urls=http://" + self.peer,
-		"--initial-cluster=" + strings.Join(cluster, ","), "--initial-cluster-state=new",
-	}
+	return self.EtcdArgs("http", members(listed))
 }
 
 func (etcdSystem) expecting(*node, []*node, int) []string { return nil }

@@ -3,68 +3,26 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/musterhq/muster/internal/race"
-	_ "github.com/musterhq/muster/server" // see build
+	"github.com/musterhq/muster/internal/testproc"
+	_ "github.com/musterhq/muster/server" // see testproc.Muster
 )
 
 // quick is long enough for several elections; the script takes more time.
 var quick = pace{watching: 6 * time.Second, settling: 8 * time.Second}
 
-// program is the built muster.
-var program string
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "forks-test")
-	if err != nil {
-		panic(err)
-	}
-	program = filepath.Join(dir, "muster")
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
-}
-
-// build makes the program, once. It reads the command's sources, and this file
-// imports what lies below them: so go test knows when a result that it has
-// kept is of another program.
-var build = sync.OnceValue(func() error {
-	const source = "../../cmd/muster"
-	files, err := filepath.Glob(source + "/*.go")
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		if _, err := os.ReadFile(f); err != nil {
-			return err
-		}
-	}
-	args := []string{"build", "-o", program}
-	if race.Enabled {
-		args = append(args, "-race")
-	}
-	if out, err := exec.Command("go", append(args, source)...).CombinedOutput(); err != nil {
-		return fmt.Errorf("build muster: %w\n%s", err, out)
-	}
-	return nil
-})
+func TestMain(m *testing.M) { os.Exit(testproc.RunTests(m)) }
 
 // comesOutRight plays a scenario with muster.
 func comesOutRight(t *testing.T, name string) {
 	t.Parallel()
-	if err := build(); err != nil {
-		t.Fatal(err)
-	}
 	var out bytes.Buffer
-	s := play(t.Context(), musterSystem{}, program, name, quick, &out, true)
+	s := play(t.Context(), musterSystem{}, testproc.Muster(t), name, quick, &out, true)
 	if s.Verdict != Right {
 		t.Errorf("%s\n%s", s.Verdict, out.String())
 	}

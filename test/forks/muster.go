@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/musterhq/muster/event"
+	"github.com/musterhq/muster/internal/testproc"
 )
 
 // musterSystem is what this tree holds.
@@ -17,8 +18,7 @@ func (musterSystem) name() string { return "muster" }
 
 func (musterSystem) build(ctx context.Context, dir string) (string, error) {
 	binary := filepath.Join(dir, "muster")
-	_, err := command(ctx, ".", "go", "build", "-o", binary, "github.com/musterhq/muster/cmd/muster")
-	return binary, err
+	return binary, testproc.Build(ctx, ".", binary, "github.com/musterhq/muster/cmd/muster")
 }
 
 func (musterSystem) version(ctx context.Context, binary string) (string, error) {
@@ -28,10 +28,7 @@ func (musterSystem) version(ctx context.Context, binary string) (string, error) 
 }
 
 func (musterSystem) args(self *node, listed []*node) []string {
-	return []string{
-		"serve", "--name=" + self.name, "--data-dir=" + self.dir,
-		"--listen=" + self.client, "--peer-listen=" + self.peer, "--seeds=" + peers(listed),
-	}
+	return self.MusterArgs(members(listed))
 }
 
 func (s musterSystem) expecting(self *node, listed []*node, expect int) []string {
@@ -44,11 +41,11 @@ func (musterSystem) tellsWhy() bool { return true }
 func (musterSystem) why(ctx context.Context, binary string, n *node) (string, []event.Reason, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*callTime)
 	defer cancel()
-	text, err := command(ctx, ".", binary, "why", "--endpoint", n.client)
+	text, err := command(ctx, ".", binary, "why", "--endpoint", n.Client)
 	if err != nil {
 		return "", nil, err
 	}
-	out, err := command(ctx, ".", binary, "why", "--endpoint", n.client, "--output", "json")
+	out, err := command(ctx, ".", binary, "why", "--endpoint", n.Client, "--output", "json")
 	if err != nil {
 		return "", nil, err
 	}

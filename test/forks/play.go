@@ -10,6 +10,7 @@ import (
 
 	"github.com/musterhq/muster/event"
 	"github.com/musterhq/muster/internal/loopback"
+	"github.com/musterhq/muster/internal/testproc"
 )
 
 // patience is how long to wait for what has to come.
@@ -53,8 +54,8 @@ func play(ctx context.Context, sys system, binary, name string, p pace, out io.W
 	for _, n := range st.nodes {
 		n.close()
 		if logs && st.s.Verdict != Right && st.s.Verdict != NotApplicable {
-			b, _ := os.ReadFile(n.log) // an empty log says as much
-			fmt.Fprintf(out, "--- %s, the end of its log\n%s\n", n.name, b[max(0, len(b)-4000):])
+			log := n.Said()
+			fmt.Fprintf(out, "--- %s, the end of its log\n%s\n", n.Name, log[max(0, len(log)-4000):])
 		}
 	}
 	return st.s
@@ -87,8 +88,8 @@ func (st *stage) must(err error) {
 func (st *stage) make(dir string, n int) {
 	addrs, err := st.ports.ReserveAny(2 * n)
 	st.must(err)
-	for i := range n {
-		x, err := newNode(string(rune('a'+i)), dir, st.binary, addrs[2*i], addrs[2*i+1])
+	for _, m := range testproc.Members(dir, addrs, []string{"a", "b", "c", "d", "e", "f"}[:n]...) {
+		x, err := newNode(m, st.binary)
 		st.must(err)
 		st.nodes = append(st.nodes, x)
 	}
@@ -105,7 +106,7 @@ func (st *stage) formed(dir string) uint64 {
 	st.did("start a, b and c, with these flags and the same list on each:\n%s %s", st.sys.name(), strings.Join(a.args, " "))
 	var id uint64
 	for _, n := range st.nodes {
-		st.until(n.name+" serves", func() bool {
+		st.until(n.Name+" serves", func() bool {
 			_, err := n.keys(st.ctx, false)
 			if err != nil {
 				return false
@@ -125,8 +126,8 @@ func (st *stage) until(what string, ok func() bool) {
 			st.must(fmt.Errorf("not within %v: %s", patience, what))
 		}
 		for _, n := range st.nodes {
-			if n.done != nil && !n.running() && n.cmd.ProcessState.ExitCode() == 2 {
-				st.must(fmt.Errorf("%s did not start: %s", n.name, n.lastWords()))
+			if n.ExitCode() == 2 {
+				st.must(fmt.Errorf("%s did not start: %s", n.Name, n.lastWords()))
 			}
 		}
 	}
@@ -173,7 +174,7 @@ func count(keys map[string]string, prefix string, n int) int {
 // why is what the node says that it waits for, in words, and the reasons in
 // it; nothing where nobody can ask.
 func (st *stage) why(n *node) (string, []event.Reason) {
-	if !st.sys.tellsWhy() || !n.running() {
+	if !st.sys.tellsWhy() || !n.Running() {
 		return "", nil
 	}
 	text, reasons, err := st.sys.why(st.ctx, st.binary, n)
@@ -186,6 +187,6 @@ func (st *stage) why(n *node) (string, []event.Reason) {
 // tellWhy shows the answer.
 func (st *stage) tellWhy(n *node, text string) {
 	if text != "" {
-		st.saw("`%s why` of %s:\n%s", st.sys.name(), n.name, text)
+		st.saw("`%s why` of %s:\n%s", st.sys.name(), n.Name, text)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/musterhq/muster/event"
+	"github.com/musterhq/muster/internal/testproc"
 )
 
 // system is what the scenarios are played with.
@@ -52,10 +53,10 @@ func command(ctx context.Context, dir, name string, args ...string) (string, err
 	return strings.TrimSpace(out.String()), nil
 }
 
-func peers(ns []*node) string {
-	var addrs []string
-	for _, n := range ns {
-		addrs = append(addrs, n.peer)
+func members(ns []*node) []*testproc.Member {
+	all := make([]*testproc.Member, len(ns))
+	for i, n := range ns {
+		all[i] = n.Member
 	}
-	return strings.Join(addrs, ",")
+	return all
 }

@@ -111,7 +111,7 @@ func TestAddAsKubeadm(t *testing.T) {
 		ids[m.name] = addAsKubeadm(t, c, ms, m, func() {
 			if i == 4 {
 				l := leader(t, ms)
-				l.kill()
+				l.Kill()
 				l.start()
 			}
 		})

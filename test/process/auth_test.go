@@ -68,14 +68,14 @@ func TestUsersOverRestarts(t *testing.T) {
 	put("after the token has ended")
 	for range 3 {
 		lead := leader(t, ms)
-		lead.kill()
+		lead.Kill()
 		put("after the leader was killed")
 		lead.start()
 		ready(t, lead)
 		put("after it came back")
 	}
 	for _, m := range ms {
-		m.kill()
+		m.Kill()
 		m.start()
 		ready(t, m)
 	}
@@ -83,7 +83,7 @@ func TestUsersOverRestarts(t *testing.T) {
 
 	// What a member misses while it is down holds there when it is back.
 	down := follower(ms, leader(t, ms))
-	down.kill()
+	down.Kill()
 	ask(t, root, "revoke the role", func(ctx context.Context) (any, error) { return root.UserRevokeRole(ctx, "ann", "app") })
 	down.start()
 	ready(t, down)

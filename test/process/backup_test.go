@@ -23,7 +23,7 @@ func copyDir(t *testing.T, from, to string) {
 // untrusted waits for a process to end because its disk is not what it was.
 func untrusted(t *testing.T, m *member) {
 	t.Helper()
-	code, log := m.exit(), m.log()
+	code, log := m.exit(), m.Said()
 	if code != exitData {
 		t.Fatalf("%s ended with %d, want %d", m.name, code, exitData)
 	}
@@ -42,7 +42,7 @@ func TestRestoredBackupOrClonedDisk(t *testing.T) {
 	l := leader(t, ms)
 	m := follower(ms, l)
 	c := dial(t, l)
-	m.kill()
+	m.Kill()
 	image := m.dir + "-image"
 	copyDir(t, m.dir, image)
 	for i := range 2 {
@@ -50,7 +50,7 @@ func TestRestoredBackupOrClonedDisk(t *testing.T) {
 		ready(t, m)
 		put(t, c, fmt.Sprint("boot ", i), "acknowledged")
 		same(t, l, m)
-		m.kill()
+		m.Kill()
 	}
 	m.start()
 	ready(t, m)
@@ -61,11 +61,11 @@ func TestRestoredBackupOrClonedDisk(t *testing.T) {
 	clone.start()
 	untrusted(t, clone)
 	time.Sleep(time.Second) // in which the member would hear that it were the copy
-	if s, err := m.status(); !m.running() || err != nil || s.Leader == 0 {
+	if s, err := m.status(); !m.Running() || err != nil || s.Leader == 0 {
 		t.Fatalf("%s has a clone no more, and is %+v, %v", m.name, s, err)
 	}
 
-	m.kill()
+	m.Kill()
 	copyDir(t, image, m.dir)
 	m.start()
 	untrusted(t, m)

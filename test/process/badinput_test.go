@@ -24,12 +24,12 @@ const (
 // of the words, without a stack trace.
 func refused(t *testing.T, m *member, code int, words ...string) {
 	t.Helper()
-	before := len(m.log())
+	before := len(m.Said())
 	m.start()
 	if got := m.exit(); got != code {
 		t.Errorf("exit %d, want %d", got, code)
 	}
-	said := m.log()[before:]
+	said := m.Said()[before:]
 	for _, w := range words {
 		if !strings.Contains(said, w) {
 			t.Errorf("it does not say %q:\n%s", w, said)
@@ -137,7 +137,7 @@ func TestCorruptLogSegment(t *testing.T) {
 	for i := range 50 {
 		put(t, c, fmt.Sprint("k", i), strings.Repeat("v", 100))
 	}
-	m.kill()
+	m.Kill()
 	file, at := damage(t, filepath.Join(m.dir, "log"), []byte(strings.Repeat("v", 100)))
 	before, err := os.ReadFile(file)
 	if err != nil {
@@ -193,7 +193,7 @@ func TestDiskFull(t *testing.T) {
 	disk := t.TempDir()
 	run(t, "mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk)
 	t.Cleanup(func() {
-		m.kill()
+		m.Kill()
 		run(t, "umount", disk)
 	})
 	m.dir = filepath.Join(disk, "n1")
@@ -209,13 +209,13 @@ func TestDiskFull(t *testing.T) {
 	eventually(t, "the full disk ends it", func() bool {
 		tryPut(big, fmt.Sprint("big/", n), strings.Repeat("x", 256<<10))
 		n++
-		return !m.running()
+		return !m.Running()
 	})
 	if code := m.exit(); code != exitDisk {
 		t.Errorf("exit %d, want %d", code, exitDisk)
 	}
 	l.end()
-	if s := m.log(); !strings.Contains(s, "no space left") || !strings.Contains(s, "Way out: free some space") || strings.Contains(s, "goroutine ") {
+	if s := m.Said(); !strings.Contains(s, "no space left") || !strings.Contains(s, "Way out: free some space") || strings.Contains(s, "goroutine ") {
 		t.Errorf("it does not say why it stopped, or says too much:\n%s", s)
 	}
 	if err := os.Remove(fill); err != nil {

@@ -39,9 +39,6 @@ func TestDiscoveryByFile(t *testing.T) {
 
 // A source that can't be understood is told with the forms that can.
 func TestDiscoverSpec(t *testing.T) {
-	if err := build(); err != nil {
-		t.Fatal(err)
-	}
 	out, code := muster(t, "serve", "--data-dir", t.TempDir(), "--expect", "3", "--discover", "carrier-pigeon:coop")
 	if code != 2 || !strings.Contains(out, `"carrier-pigeon:coop"`) || !strings.Contains(out, "dns:NAME[:PORT]") {
 		t.Fatalf("exit %d:\n%s", code, out)

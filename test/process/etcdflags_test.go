@@ -46,7 +46,7 @@ func TestInitialClusterStateIsIgnored(t *testing.T) {
 		m.asEtcd("existing", three...)
 	}
 	ready(t, three...)
-	if log := ms[0].log(); !strings.Contains(log, "mean nothing here: --initial-cluster-state (MUSTER_JOIN_ONLY=true") {
+	if log := ms[0].Said(); !strings.Contains(log, "mean nothing here: --initial-cluster-state (MUSTER_JOIN_ONLY=true") {
 		t.Errorf("not said: %s", log)
 	}
 	c := dial(t, three...)
@@ -64,7 +64,7 @@ func TestInitialClusterStateIsIgnored(t *testing.T) {
 		t.Errorf("added as %v, listed as %v", added, x)
 	}
 	for i, state := range []string{"existing", "new"} {
-		ms[i].kill()
+		ms[i].Kill()
 		ms[i].wipe()
 		ms[i].asEtcd(state, three...)
 		ready(t, ms...)
@@ -90,7 +90,7 @@ func TestFourthFoundsNothingAlone(t *testing.T) {
 			}
 			id := ready(t, three...)
 			for _, m := range three {
-				m.kill()
+				m.Kill()
 			}
 			fourth.asEtcd(state, ms...)
 			unavailable(t, fourth)
@@ -112,8 +112,8 @@ func TestFourthFoundsNothingAlone(t *testing.T) {
 func TestExistingClusterOfOne(t *testing.T) {
 	m := newMember(t, "n1")
 	m.asEtcd("existing", m)
-	if code := m.exit(); code != 2 || !strings.Contains(m.log(), "there is nobody to join") || strings.Contains(m.log(), "--seeds") {
-		t.Fatalf("exit %d, %s", code, m.log())
+	if code := m.exit(); code != 2 || !strings.Contains(m.Said(), "there is nobody to join") || strings.Contains(m.Said(), "--seeds") {
+		t.Fatalf("exit %d, %s", code, m.Said())
 	}
 	if _, err := os.Stat(m.dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("it left something in %s: %v", m.dir, err)
@@ -127,14 +127,14 @@ func TestExistingClusterOfOne(t *testing.T) {
 		t.Errorf("in cluster %s, not %s", got, id)
 	}
 	full(t, dial(t, m), "a", 1)
-	m.kill()
+	m.Kill()
 	m.wipe()
 	if err := os.Mkdir(m.dir, 0o700); err != nil { // as a volume that is mounted
 		t.Fatal(err)
 	}
 	m.asEtcd("existing", m)
 	if code := m.exit(); code != 2 {
-		t.Errorf("with an empty directory: exit %d, %s", code, m.log())
+		t.Errorf("with an empty directory: exit %d, %s", code, m.Said())
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/musterhq/muster/internal/loopback"
 	"github.com/musterhq/muster/internal/testcert"
+	"github.com/musterhq/muster/internal/testproc"
 )
 
 // readyWords are what test frameworks wait for in etcd's log: its own end-to-end
@@ -28,7 +29,7 @@ const readyWords = "ready to serve client requests"
 // asProgram starts the member by the program named etcd, which is muster.
 func (m *member) asProgram(environ []string, args ...string) {
 	m.t.Helper()
-	m.prefix = slices.Concat([]string{"env", "MUSTER=" + program}, environ, []string{"sh"})
+	m.prefix = slices.Concat([]string{"env", "MUSTER=" + testproc.Muster(m.t)}, environ, []string{"sh"})
 	m.binary = "../../contrib/etcd/etcd"
 	m.run(args...)
 }
@@ -36,7 +37,7 @@ func (m *member) asProgram(environ []string, args ...string) {
 // saysReady waits for the words in the log of what runs now.
 func (m *member) saysReady(before int) {
 	m.t.Helper()
-	eventually(m.t, m.name+" says that it is ready", func() bool { return strings.Contains(m.log()[before:], readyWords) })
+	eventually(m.t, m.name+" says that it is ready", func() bool { return strings.Contains(m.Said()[before:], readyWords) })
 }
 
 // over TLS, with a configuration that may prove something, or nothing.
@@ -59,7 +60,7 @@ func dialTLS(t *testing.T, secure *tls.Config, ms ...*member) *clientv3.Client {
 func TestAsKubernetesScripts(t *testing.T) {
 	m := newMember(t, "default")
 	cmd := exec.Command("sh", "../../contrib/etcd/etcd", "--version")
-	cmd.Env = append(os.Environ(), "MUSTER="+program)
+	cmd.Env = append(os.Environ(), "MUSTER="+testproc.Muster(t))
 	out, err := cmd.CombinedOutput()
 	if words := strings.Fields(string(out)); err != nil || len(words) < 3 || words[1] != "Version:" || !strings.HasPrefix(words[2], "3.") {
 		t.Fatalf("version: %s, %v", out, err)
@@ -128,7 +129,7 @@ func TestAsInDocker(t *testing.T) {
 		"--log-level", "info", "--logger", "zap", "--log-outputs", "stderr",
 	}
 	for range 2 {
-		before := len(m.log())
+		before := len(m.Said())
 		m.asProgram(nil, args...)
 		m.saysReady(before)
 		put(t, dial(t, m), "a", "b")
@@ -152,8 +153,8 @@ func TestAsEndToEndTestsWithAutoTLS(t *testing.T) {
 	}
 	for _, m := range ms {
 		m.saysReady(0)
-		if !strings.Contains(m.log(), "nobody proves there who it is") {
-			t.Errorf("%s doesn't say what --peer-auto-tls is worth: %s", m.name, m.log())
+		if !strings.Contains(m.Said(), "nobody proves there who it is") {
+			t.Errorf("%s doesn't say what --peer-auto-tls is worth: %s", m.name, m.Said())
 		}
 	}
 	c := dialTLS(t, &tls.Config{InsecureSkipVerify: true}, ms...) //nolint:gosec // there is nothing to verify it by
@@ -164,8 +165,8 @@ func TestAsEndToEndTestsWithAutoTLS(t *testing.T) {
 			t.Errorf("listed: %v", x)
 		}
 	}
-	before := len(ms[0].log())
-	ms[0].kill()
+	before := len(ms[0].Said())
+	ms[0].Kill()
 	start(ms[0])
 	ms[0].saysReady(before)
 	if v := get(t, dialTLS(t, &tls.Config{InsecureSkipVerify: true}, ms[0]), "a"); v != "1" { //nolint:gosec // as above
@@ -241,7 +242,7 @@ func TestAsHelmChart(t *testing.T) {
 		ready(t, m)
 	}
 	full(t, dial(t, ms...), "a", 3)
-	if !strings.Contains(ms[0].log(), "ETCD_ON_K8S is none of etcd's and was ignored") {
-		t.Errorf("a variable that is none of etcd's is passed over: %s", ms[0].log())
+	if !strings.Contains(ms[0].Said(), "ETCD_ON_K8S is none of etcd's and was ignored") {
+		t.Errorf("a variable that is none of etcd's is passed over: %s", ms[0].Said())
 	}
 }

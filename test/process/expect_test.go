@@ -96,7 +96,7 @@ func TestMoreNodesThanExpected(t *testing.T) {
 	}
 	inNoCluster(t, ms...)
 	late := ms[3]
-	late.kill()
+	late.Kill()
 	id := ready(t, slices.DeleteFunc(slices.Clone(ms), func(m *member) bool { return m == late })...)
 	late.start()
 	if got := ready(t, late); got != id {
@@ -143,7 +143,7 @@ func TestTwoClustersMeet(t *testing.T) {
 	a.start()
 	b.start()
 	first, second := ready(t, a), ready(t, b)
-	b.kill()
+	b.Kill()
 	b.args = []string{"--join-only", "--seeds", a.peer}
 	b.start()
 	says(t, "conflict_two_clusters", a, b)

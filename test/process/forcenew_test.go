@@ -34,7 +34,7 @@ func TestForceNewClusterThenOldNodesReturn(t *testing.T) {
 	fill(t, dial(t, ms...), "a", 20)
 	l := leader(t, ms)
 	behind := follower(ms, l)
-	behind.kill()
+	behind.Kill()
 	running := slices.DeleteFunc(slices.Clone(ms), func(m *member) bool { return m == behind })
 	fill(t, dial(t, running...), "b", 20) // beyond what the one that is behind holds
 	var best *member
@@ -45,7 +45,7 @@ func TestForceNewClusterThenOldNodesReturn(t *testing.T) {
 	}
 	same(t, l, best)
 	for _, m := range running {
-		m.kill()
+		m.Kill()
 	}
 
 	if _, code := muster(t, "recover", "force-new", "--data-dir", best.dir); code != 2 {
@@ -85,14 +85,14 @@ func TestForceNewClusterThenOldNodesReturn(t *testing.T) {
 			continue
 		}
 		m.start()
-		if code := m.exit(); code != exitData || !strings.Contains(m.log(), "re-formed without") || !strings.Contains(m.log(), "empty") {
+		if code := m.exit(); code != exitData || !strings.Contains(m.Said(), "re-formed without") || !strings.Contains(m.Said(), "empty") {
 			t.Fatalf("%s, of before: exit %d", m.name, code)
 		}
 		eventually(t, "the new generation says that it refuses "+m.name, func() bool {
 			return strings.Contains(best.why(), "of before the cluster was re-formed") && strings.Contains(best.why(), m.name)
 		})
 	}
-	best.kill() // nobody can tell them now: they must know by themselves
+	best.Kill() // nobody can tell them now: they must know by themselves
 	for _, m := range ms {
 		if m != best {
 			m.start()

@@ -16,7 +16,7 @@ func smallDisk(t *testing.T, m *member, size int) (disk string) {
 	disk = t.TempDir()
 	run(t, "mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%dm", size), "tmpfs", disk)
 	t.Cleanup(func() {
-		m.kill()
+		m.Kill()
 		run(t, "umount", disk)
 	})
 	m.dir = filepath.Join(disk, m.name)
@@ -77,9 +77,9 @@ func TestDiskFullDuringSnapshotInstall(t *testing.T) {
 	occupy(freeMiB(t, disk) - 4)
 	n2.start()
 	eventually(t, "n2 refuses the image, or has stopped", func() bool {
-		return !n2.running() || strings.Contains(n2.why(), "disk_full")
+		return !n2.Running() || strings.Contains(n2.why(), "disk_full")
 	})
-	stopped := !n2.running()
+	stopped := !n2.Running()
 	if stopped && n2.exit() != exitDisk {
 		t.Fatalf("n2 ended with %d, want %d", n2.exit(), exitDisk)
 	}

@@ -175,7 +175,7 @@ func TestGrowAndKillUnderLoad(t *testing.T) {
 	var pauses []time.Duration
 	for round := range 3 {
 		lead := leader(t, ms)
-		lead.kill()
+		lead.Kill()
 		took := l.resumes(time.Now())
 		pauses = append(pauses, took)
 		t.Logf("kill %d: %s led; writes went on after %v", round+1, lead.name, took)
@@ -190,7 +190,7 @@ func TestGrowAndKillUnderLoad(t *testing.T) {
 		t.Errorf("writes went on after %v; 3 election timeouts are %v", pauses, 3*electionTimeout)
 	}
 	for _, m := range ms {
-		m.kill()
+		m.Kill()
 	}
 	l.end()
 	for _, m := range ms {
@@ -198,7 +198,7 @@ func TestGrowAndKillUnderLoad(t *testing.T) {
 	}
 	ready(t, ms...)
 	for _, m := range ms {
-		if strings.Contains(m.log(), "panic") {
+		if strings.Contains(m.Said(), "panic") {
 			t.Errorf("%s panicked", m.name)
 		}
 	}

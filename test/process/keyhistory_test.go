@@ -186,11 +186,11 @@ func TestRequestsAreLinearizable(t *testing.T) {
 		l := leader(t, ms)
 		switch fault {
 		case syscall.SIGSTOP:
-			l.signal(fault)
+			l.Signal(fault)
 			time.Sleep(3 * electionTimeout)
-			l.signal(syscall.SIGCONT)
+			l.Signal(syscall.SIGCONT)
 		case syscall.SIGKILL:
-			l.kill()
+			l.Kill()
 			l.start()
 		default:
 			l.term()

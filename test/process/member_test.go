@@ -1,8 +1,6 @@
 package process
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -25,55 +22,19 @@ import (
 	"github.com/musterhq/muster/cluster"
 	"github.com/musterhq/muster/event"
 	"github.com/musterhq/muster/internal/loopback"
-	"github.com/musterhq/muster/internal/race"
-	_ "github.com/musterhq/muster/server" // see build
+	"github.com/musterhq/muster/internal/testproc"
+	_ "github.com/musterhq/muster/server" // see testproc.Muster
 )
 
 // patience is how long a test waits for what has to happen before it gives up.
 // It says nothing about how fast muster is: the machine may be busy.
 const patience = time.Minute
 
-// program is the built muster.
-var program string
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "muster-process")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	program = filepath.Join(dir, "muster")
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
-}
-
-// build makes the program, once. It reads the command's sources, and this file
-// imports what lies below them: so go test knows when a result that it has
-// kept is of another program. (It doesn't see what is read before a test runs.)
-var build = sync.OnceValue(func() error {
-	const source = "../../cmd/muster"
-	files, err := filepath.Glob(source + "/*.go")
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		if _, err := os.ReadFile(f); err != nil {
-			return err
-		}
-	}
-	args := []string{"build", "-o", program}
-	if race.Enabled {
-		args = append(args, "-race")
-	}
-	if out, err := exec.Command("go", append(args, source)...).CombinedOutput(); err != nil {
-		return fmt.Errorf("build muster: %w\n%s", err, out)
-	}
-	return nil
-})
+func TestMain(m *testing.M) { os.Exit(testproc.RunTests(m)) }
 
 // member is one process and what it needs to be started again.
 type member struct {
+	testproc.Process
 	t      *testing.T
 	name   string
 	dir    string
@@ -81,26 +42,17 @@ type member struct {
 	peer   string // host:port
 	args   []string
 	prefix []string // put before the program, as "ip netns exec"
-	binary string   // another build of the program; "": program
-
-	mu   sync.Mutex
-	logs bytes.Buffer // of all its runs
-
-	cmd  *exec.Cmd
-	done chan struct{} // closed when the process has ended
-	code int           // its exit code, valid then
+	binary string   // the program; this tree's muster at first
 }
 
 // newMember chooses ports and a directory; it starts nothing.
 func newMember(t *testing.T, name string, args ...string) *member {
 	t.Helper()
-	if err := build(); err != nil {
-		t.Fatal(err)
-	}
-	addrs := loopback.Addrs(t, 2)
+	addrs, dir := loopback.Addrs(t, 2), t.TempDir()
 	return &member{
-		t: t, name: name, dir: filepath.Join(t.TempDir(), name),
-		client: addrs[0], peer: addrs[1], args: args,
+		Process: testproc.Process{Log: filepath.Join(dir, "log")},
+		t:       t, name: name, dir: filepath.Join(dir, name), client: addrs[0], peer: addrs[1], args: args,
+		binary: testproc.Muster(t),
 	}
 }
 
@@ -137,18 +89,6 @@ func follower(ms []*member, leader *member) *member {
 	return ms[0]
 }
 
-func (m *member) Write(p []byte) (int, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.logs.Write(p)
-}
-
-func (m *member) log() string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.logs.String()
-}
-
 // start runs the process; it is killed at the end of the test at the latest.
 func (m *member) start(extra ...string) {
 	m.t.Helper()
@@ -161,62 +101,28 @@ func (m *member) start(extra ...string) {
 // run runs the process by this command line.
 func (m *member) run(args ...string) {
 	m.t.Helper()
-	words := append(slices.Clone(m.prefix), cmp.Or(m.binary, program))
-	m.cmd = exec.Command(words[0], append(words[1:], args...)...)
-	m.cmd.Stdout, m.cmd.Stderr = m, m
-	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := m.cmd.Start(); err != nil {
+	words := slices.Concat(m.prefix, []string{m.binary}, args)
+	if err := m.Start(words[0], words[1:]...); err != nil {
 		m.t.Fatal(err)
 	}
-	done, cmd := make(chan struct{}), m.cmd
-	m.done = done
-	go func() {
-		_ = cmd.Wait() // the exit code says it
-		m.code = cmd.ProcessState.ExitCode()
-		close(done)
-	}()
 	m.t.Cleanup(func() {
 		if m.t.Failed() {
 			m.t.Logf("%s says: %s", m.name, m.why())
 		}
-		m.kill()
-		if strings.Contains(m.log(), "WARNING: DATA RACE") {
+		m.Kill()
+		if strings.Contains(m.Said(), "WARNING: DATA RACE") {
 			m.t.Errorf("%s had a data race", m.name)
 		}
 		if m.t.Failed() {
-			m.t.Logf("--- %s\n%s", m.name, m.log())
+			m.t.Logf("--- %s\n%s", m.name, m.Said())
 		}
 	})
-}
-
-func (m *member) signal(s os.Signal) {
-	if m.cmd != nil {
-		_ = m.cmd.Process.Signal(s) // it may have ended already
-	}
-}
-
-func (m *member) running() bool {
-	select {
-	case <-m.done:
-		return false
-	default:
-		return true
-	}
-}
-
-// kill is kill -9, and waits for the end.
-func (m *member) kill() {
-	if m.cmd == nil {
-		return
-	}
-	m.signal(syscall.SIGKILL)
-	<-m.done
 }
 
 // term asks the process to stop and waits for its exit code.
 func (m *member) term() int {
 	m.t.Helper()
-	m.signal(syscall.SIGTERM)
+	m.Signal(syscall.SIGTERM)
 	return m.exit()
 }
 
@@ -224,8 +130,8 @@ func (m *member) term() int {
 func (m *member) exit() int {
 	m.t.Helper()
 	select {
-	case <-m.done:
-		return m.code
+	case <-m.Done():
+		return m.ExitCode()
 	case <-time.After(patience):
 		m.t.Fatalf("%s goes on, after %v", m.name, patience)
 		return -1
@@ -377,7 +283,7 @@ func muster(t *testing.T, args ...string) (string, int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, program, args...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, testproc.Muster(t), args...).CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatalf("muster %v: %v", args, err)

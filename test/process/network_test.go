@@ -101,9 +101,9 @@ func TestSnapshotStreamCutOrReportLost(t *testing.T) {
 	n2.args = append(n2.args, "--peer-advertise", line.l.Addr().String())
 	n2.start()
 	for range 4 {
-		before := strings.Count(n2.log(), "snapshot at index")
+		before := strings.Count(n2.Said(), "snapshot at index")
 		eventually(t, "the snapshot makes progress", func() bool {
-			return strings.Count(n2.log(), "snapshot at index") > before
+			return strings.Count(n2.Said(), "snapshot at index") > before
 		})
 		line.cut()
 	}

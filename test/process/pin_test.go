@@ -19,7 +19,7 @@ func TestAllDisksWipedButAPin(t *testing.T) {
 	}
 	id := ready(t, ms...)
 	for _, m := range ms {
-		m.kill()
+		m.Kill()
 		m.wipe()
 		m.start()
 	}
@@ -31,7 +31,7 @@ func TestAllDisksWipedButAPin(t *testing.T) {
 	if code != 0 || !strings.Contains(words, id.String()) || !strings.Contains(words, "delete "+pin) {
 		t.Fatalf("muster why: code %d\n%s", code, out)
 	}
-	ms[1].kill()
+	ms[1].Kill()
 	if err := os.Remove(pin); err != nil {
 		t.Fatal(err)
 	}
@@ -51,11 +51,11 @@ func TestPinRefused(t *testing.T) {
 	}
 	m := newMember(t, "n1", "--single")
 	m.start("--pin-file", pin)
-	if code := m.exit(); code != exitData || !strings.Contains(m.log(), pin) || !strings.Contains(m.log(), "delete it") {
-		t.Fatalf("a damaged pin: exit %d\n%s", code, m.log())
+	if code := m.exit(); code != exitData || !strings.Contains(m.Said(), pin) || !strings.Contains(m.Said(), "delete it") {
+		t.Fatalf("a damaged pin: exit %d\n%s", code, m.Said())
 	}
 	m.start("--pin-file", filepath.Join(dir, "missing", "pin"))
-	if code := m.exit(); code != exitUsage || !strings.Contains(m.log(), "mount its disk") {
-		t.Fatalf("no place for a pin: exit %d\n%s", code, m.log())
+	if code := m.exit(); code != exitUsage || !strings.Contains(m.Said(), "mount its disk") {
+		t.Fatalf("no place for a pin: exit %d\n%s", code, m.Said())
 	}
 }

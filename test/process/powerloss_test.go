@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/internal/testproc"
 )
 
 // quick are flags with which elections don't take long.
@@ -62,7 +63,7 @@ func change(t *testing.T, m *member, words []string) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	cmd := exec.CommandContext(ctx, program, append(words, "--endpoint", m.client)...)
+	cmd := exec.CommandContext(ctx, testproc.Muster(t), append(words, "--endpoint", m.client)...)
 	if err := cmd.Start(); err != nil {
 		cancel()
 		t.Fatal(err)
@@ -78,13 +79,13 @@ func change(t *testing.T, m *member, words []string) {
 // killAll ends all at once, or one after the other in any order.
 func killAll(ms []*member, atOnce bool) {
 	for _, i := range rand.Perm(len(ms)) {
-		ms[i].signal(syscall.SIGKILL)
+		ms[i].Signal(syscall.SIGKILL)
 		if !atOnce {
 			time.Sleep(time.Duration(rand.IntN(30)) * time.Millisecond) // any moment of it
 		}
 	}
 	for _, m := range ms {
-		<-m.done
+		<-m.Done()
 	}
 }
 
@@ -105,11 +106,11 @@ func restart(t *testing.T, ms []*member) {
 // revive starts one that has heard that it was removed with an empty directory.
 func revive(m *member) {
 	m.t.Helper()
-	if m.running() {
+	if m.Running() {
 		return
 	}
-	if m.code != exitRemoved {
-		m.t.Fatalf("%s ended with %d", m.name, m.code)
+	if m.ExitCode() != exitRemoved {
+		m.t.Fatalf("%s ended with %d", m.name, m.ExitCode())
 	}
 	m.wipe()
 	m.start()

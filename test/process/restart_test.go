@@ -108,7 +108,7 @@ func TestStopAllStartAll(t *testing.T) {
 			put(t, dial(t, ms...), fmt.Sprint("a", kept), fmt.Sprint("value of a", kept))
 			kept++
 			for _, m := range ms {
-				m.signal(s)
+				m.Signal(s)
 			}
 			for _, m := range ms {
 				m.exit()

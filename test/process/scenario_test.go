@@ -147,7 +147,7 @@ func TestRemovedNodeComesBack(t *testing.T) {
 		t.Fatalf("the removed node ended with %d, want %d", code, exitRemoved)
 	}
 	gone.start()
-	if code := gone.exit(); code != exitRemoved || !strings.Contains(gone.log(), "removed") {
+	if code := gone.exit(); code != exitRemoved || !strings.Contains(gone.Said(), "removed") {
 		t.Fatalf("started again: exit %d", code)
 	}
 	put(t, dial(t, l), "a", "b")
@@ -165,7 +165,7 @@ func TestRemovedWhileDown(t *testing.T) {
 	ms := formed(t)
 	l := leader(t, ms)
 	gone := follower(ms, l)
-	gone.kill()
+	gone.Kill()
 	if out, code := muster(t, "remove", gone.name, "--below-floor", "--endpoint", l.client); code != 0 {
 		t.Fatalf("remove: exit %d\n%s", code, out)
 	}
@@ -242,7 +242,7 @@ func TestLogCompactedNeedsSnapshot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	away.kill()
+	away.Kill()
 	value := strings.Repeat("x", 64<<10)
 	i := 0
 	var others []*member
@@ -262,7 +262,7 @@ func TestLogCompactedNeedsSnapshot(t *testing.T) {
 		return true
 	})
 	for _, m := range others {
-		m.kill()
+		m.Kill()
 		m.start("--snapshot-log-bytes", "1048576")
 	}
 	ready(t, others...)
@@ -271,7 +271,7 @@ func TestLogCompactedNeedsSnapshot(t *testing.T) {
 	ready(t, away)
 	same(t, l, away)
 	eventually(t, "it tells that it was caught up by a snapshot", func() bool {
-		return strings.Contains(away.log(), "installed the snapshot")
+		return strings.Contains(away.Said(), "installed the snapshot")
 	})
 	if got := get(t, dial(t, away), fmt.Sprint("k", (i-1)%8)); got != value {
 		t.Fatalf("got %d bytes", len(got))

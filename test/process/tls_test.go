@@ -35,7 +35,7 @@ func TestCertificateExpiresDuringJoin(t *testing.T) {
 	p := n4.certify(ca)
 	n4.start()
 	eventually(t, "it was admitted", func() bool { s, err := l.status(); return err == nil && len(s.Members) == 4 })
-	n4.kill()
+	n4.Kill()
 	ca.Renew(p, "n4", -2*time.Hour, -time.Hour)
 	expired := time.Now().Add(-time.Hour).UTC().Format("2006-01-02T15:")
 	for i := range 20 {

@@ -22,13 +22,13 @@ func TestJoinTokenFile(t *testing.T) {
 	n2.start()
 	eventually(t, "n2 says that it lacks the token", func() bool { return strings.Contains(n2.why(), "token") })
 	eventually(t, "n1 says whom it refuses", func() bool { return strings.Contains(n1.why(), "peer_refused") && strings.Contains(n1.why(), "n2") })
-	n2.kill()
+	n2.Kill()
 	n2.args = append(n2.args, "--join-token-file", file)
 	n2.start()
 	ready(t, n1, n2)
 	for _, m := range []*member{n1, n2} {
 		out, code := muster(t, "status", "--endpoint", m.client, "--output", "json")
-		if code != 0 || strings.Contains(out+m.log()+m.why(), "secret") {
+		if code != 0 || strings.Contains(out+m.Said()+m.why(), "secret") {
 			t.Errorf("%s tells the token, or nothing: code %d", m.name, code)
 		}
 	}

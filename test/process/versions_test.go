@@ -5,14 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/musterhq/muster/internal/race"
+	"github.com/musterhq/muster/internal/testproc"
 	"github.com/musterhq/muster/internal/wire"
 )
 
@@ -41,12 +40,8 @@ func otherBuild(t *testing.T, name, file, old, new string) string {
 			t.Fatal(err)
 		}
 	}
-	args := []string{"build", "-overlay", overlay, "-o", out}
-	if race.Enabled {
-		args = append(args, "-race")
-	}
-	if said, err := exec.CommandContext(t.Context(), "go", append(args, "../../cmd/muster")...).CombinedOutput(); err != nil {
-		t.Fatalf("build %s: %v\n%s", name, err, said)
+	if err := testproc.Build(t.Context(), ".", out, "../../cmd/muster", "-overlay", overlay); err != nil {
+		t.Fatal(err)
 	}
 	return out
 }
@@ -92,12 +87,12 @@ func TestMixedVersions(t *testing.T) {
 	eventually(t, "and so does the member that it asked", func() bool {
 		return strings.Contains(rest[0].why(), "protocol version") && strings.Contains(rest[0].why(), "n4")
 	})
-	lone.kill()
+	lone.Kill()
 
 	if code := other.term(); code != 0 {
 		t.Fatalf("exit %d", code)
 	}
-	other.binary = ""
+	other.binary = testproc.Muster(t)
 	other.start()
 	ready(t, ms...)
 	same(t, leader(t, ms), other)

@@ -114,7 +114,7 @@ func TestWatchesOutliveMembers(t *testing.T) {
 	})
 	for _, m := range ms {
 		o.reach(o.least() + 50)
-		m.kill()
+		m.Kill()
 		others := make([]*member, 0, len(ms))
 		for _, other := range ms {
 			if other != m {

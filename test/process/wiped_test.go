@@ -135,7 +135,7 @@ func TestWipedVoterSameAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lost.kill()
+	lost.Kill()
 	lost.wipe()
 	lost.start()
 	others := ms[:0:0]
@@ -172,7 +172,7 @@ func TestStaleReadFromPausedLeader(t *testing.T) {
 	if got := get(t, first, "k"); got != "old" { // the connection is up
 		t.Fatalf("got %q", got)
 	}
-	old.signal(syscall.SIGSTOP)
+	old.Signal(syscall.SIGSTOP)
 	leader(t, others)
 	put(t, dial(t, others...), "k", "new")
 	answer := make(chan string, 1)
@@ -190,7 +190,7 @@ func TestStaleReadFromPausedLeader(t *testing.T) {
 		}
 	}()
 	time.Sleep(200 * time.Millisecond) // so that the question is there when it wakes; it is asked again below in any case
-	old.signal(syscall.SIGCONT)
+	old.Signal(syscall.SIGCONT)
 	if got := <-answer; got != "new" && !strings.HasPrefix(got, "error: ") {
 		t.Fatalf("the old leader answered %q", got)
 	}

@@ -29,10 +29,10 @@ func TestRestore(t *testing.T) {
 		before = append(before, out)
 	}
 	s.member.Kill()
-	if err := os.RemoveAll(s.member.Dir()); err != nil {
+	if err := os.RemoveAll(s.member.Dir); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(s.member.Binary(), "restore", s.named["{dir}"]+"/snapshot", "--data-dir="+s.member.Dir(), "--name="+s.member.Name)
+	cmd := exec.Command(s.member.Binary(), "restore", s.named["{dir}"]+"/snapshot", "--data-dir="+s.member.Dir, "--name="+s.member.Name)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("muster restore: %v: %s", err, out)
 	}

@@ -1,14 +1,15 @@
 package system
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"syscall"
+
+	"github.com/musterhq/muster/internal/testproc"
 )
 
 // Root is the repository's root directory.
@@ -35,12 +36,7 @@ func Build(name, module, pkg string) (string, error) {
 	}
 	defer unlock()
 	out := filepath.Join(bin, "compat-"+name)
-	cmd := exec.Command("go", "build", "-o", out, pkg)
-	cmd.Dir = filepath.Join(Root(), module)
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s: %w: %s", name, err, strings.TrimSpace(string(text)))
-	}
-	return out, nil
+	return out, testproc.Build(context.Background(), filepath.Join(Root(), module), out, pkg)
 }
 
 func lock(name string) (unlock func(), err error) {

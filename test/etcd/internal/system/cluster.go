@@ -1,16 +1,9 @@
 package system
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -20,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/musterhq/muster/internal/loopback"
+	"github.com/musterhq/muster/internal/testproc"
 )
 
 // Patience is how long a test waits for what has to happen before it gives up.
@@ -34,18 +28,10 @@ type Cluster struct {
 
 // Member is one process and what it needs to be started again.
 type Member struct {
-	Name   string
-	Client string // host:port
-
+	*testproc.Member
 	kind   Kind
 	binary string
-	all    []*Member
-	dir    string
-	peer   string // host:port
-	log    string // file, of all its runs
-
-	cmd  *exec.Cmd     // nil while it doesn't run
-	done chan struct{} // closed when the process has ended
+	all    []*testproc.Member
 }
 
 // Start returns a cluster of n members that answers linearizable reads at
@@ -56,20 +42,18 @@ func Start(t testing.TB, kind Kind, n int) *Cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	addrs := loopback.Addrs(t, 2*n)
-	c := &Cluster{Kind: kind}
+	var names []string
 	for i := range n {
-		name := fmt.Sprint("n", i+1)
-		c.Members = append(c.Members, &Member{
-			Name: name, Client: addrs[2*i], kind: kind, binary: binary,
-			dir: filepath.Join(dir, name), peer: addrs[2*i+1], log: filepath.Join(dir, name+".log"),
-		})
+		names = append(names, fmt.Sprint("n", i+1))
 	}
-	t.Cleanup(c.stop)
-	for _, m := range c.Members {
-		m.all = c.Members
-		if err := m.Start(); err != nil {
+	all := testproc.Members(t.TempDir(), loopback.Addrs(t, 2*n), names...)
+	c := &Cluster{Kind: kind}
+	for _, m := range all {
+		m.Env = []string{"MUSTER_BCRYPT_COST=4"} // as etcd's flag
+		started := &Member{Member: m, kind: kind, binary: binary, all: all}
+		c.Members = append(c.Members, started)
+		t.Cleanup(m.Kill)
+		if err := started.Start(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -90,95 +74,16 @@ func (c *Cluster) Endpoints() []string {
 	return out
 }
 
-func (c *Cluster) stop() {
-	for _, m := range c.Members {
-		m.Kill()
-	}
-}
-
 // Start starts the process; a member that ran before goes on where it ended.
 func (m *Member) Start() error {
-	log, err := os.OpenFile(m.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = log.Close() }() // the child has its own copy
-	cmd := exec.Command(m.binary, slices.Concat(m.kind.args(m, m.all), m.kind.flags)...)
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Env = append(cleanEnv(os.Environ()), "MUSTER_BCRYPT_COST=4") // as etcd's flag
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	m.cmd, m.done = cmd, make(chan struct{})
-	go func() {
-		_ = cmd.Wait() // how it ended is in its log
-		close(m.done)
-	}()
-	return nil
-}
-
-// cleanEnv drops what would configure the servers.
-func cleanEnv(env []string) []string {
-	kept := make([]string, 0, len(env))
-	for _, e := range env {
-		if !strings.HasPrefix(e, "ETCD_") && !strings.HasPrefix(e, "MUSTER_") {
-			kept = append(kept, e)
-		}
-	}
-	return kept
+	return m.Member.Start(m.binary, slices.Concat(m.kind.args(m), m.kind.flags)...)
 }
 
 // Binary is the program that the member runs.
 func (m *Member) Binary() string { return m.binary }
 
-// Dir is where the member keeps its data.
-func (m *Member) Dir() string { return m.dir }
-
-// Kill ends the process at once, as kill -9 does, and returns when it is gone.
-func (m *Member) Kill() {
-	if m.cmd == nil {
-		return
-	}
-	_ = m.cmd.Process.Kill() // it may have ended already
-	<-m.done
-	m.cmd = nil
-}
-
 // Stop ends the process as an operator does, and returns when it is gone.
-func (m *Member) Stop() error {
-	if err := m.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return err
-	}
-	select {
-	case <-m.done:
-		m.cmd = nil
-		return nil
-	case <-time.After(Patience):
-		return fmt.Errorf("%s %s doesn't stop", m.kind.Name, m.Name)
-	}
-}
-
-// shownOfLog is how much is shown of a log, in bytes.
-const shownOfLog = 2000
-
-// Alive is an error that holds the log of a process that ended by itself, from
-// where it panicked, or the end of it.
-func (m *Member) Alive() error {
-	select {
-	case <-m.done:
-		log, _ := os.ReadFile(m.log) // an empty one says as much
-		last := log[max(0, len(log)-shownOfLog):]
-		if i := bytes.Index(log, []byte("panic")); i >= 0 {
-			last = log[max(0, i-shownOfLog/2):min(len(log), i+shownOfLog/2)]
-		} else if i := bytes.Index(log, []byte(`"level":"fatal"`)); i >= 0 {
-			last = log[i:min(len(log), i+shownOfLog)]
-		}
-		return fmt.Errorf("%s %s ended by itself: %s", m.kind.Name, m.Name, last)
-	default:
-		return nil
-	}
-}
+func (m *Member) Stop() error { return m.Member.Stop(Patience) }
 
 // Dial returns a connection to the member, and to no other.
 func (m *Member) Dial() (*grpc.ClientConn, error) {
@@ -198,20 +103,16 @@ func (m *Member) WaitReady() error {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	end := time.Now().Add(Patience)
-	for {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	return testproc.Await(ctx, func() error {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
 		_, err := pb.NewKVClient(conn).Range(ctx, &pb.RangeRequest{Key: []byte("ready")}, grpc.WaitForReady(true))
-		cancel()
 		switch status.Code(err) {
 		case codes.OK, codes.InvalidArgument, codes.DataLoss:
 			return nil
 		}
-		if dead := m.Alive(); dead != nil {
-			return dead
-		}
-		if time.Now().After(end) {
-			return errors.Join(fmt.Errorf("%s %s isn't ready", m.kind.Name, m.Name), err)
-		}
-	}
+		return err
+	}, &m.Process)
 }

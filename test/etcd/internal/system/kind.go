@@ -6,17 +6,14 @@
 // data below the test's temporary directory, and is gone when the test is.
 package system
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // Kind is a kind of server.
 type Kind struct {
 	Name   string
 	module string // directory of the module to build it in, from the repository's root
 	pkg    string // its main package
-	args   func(self *Member, all []*Member) []string
+	args   func(self *Member) []string
 	tls    *Files
 	flags  []string // behind all others
 }
@@ -38,14 +35,6 @@ func (k Kind) With(flags ...string) Kind {
 	return k
 }
 
-// clientURL is where the member serves clients.
-func (m *Member) clientURL() string {
-	if m.kind.tls != nil {
-		return "https://" + m.Client
-	}
-	return "http://" + m.Client
-}
-
 // Build builds its program and returns the path.
 func (k Kind) Build() (string, error) { return Build(k.Name, k.module, k.pkg) }
 
@@ -61,47 +50,19 @@ func Kinds() []Kind { return []Kind{Etcd, Muster} }
 
 // etcdArgs leaves out fsync: no test here cuts the power, and killing a process
 // loses nothing that it wrote.
-func etcdArgs(self *Member, all []*Member) []string {
-	cluster := make([]string, len(all))
-	for i, m := range all {
-		cluster[i] = m.Name + "=http://" + m.peer
+func etcdArgs(m *Member) []string {
+	scheme, secure := "http", []string(nil)
+	if f := m.kind.tls; f != nil {
+		scheme = "https"
+		secure = []string{"--cert-file=" + f.Cert, "--key-file=" + f.Key, "--trusted-ca-file=" + f.CA, "--client-cert-auth"}
 	}
-	args := []string{
-		"--name=" + self.Name,
-		"--data-dir=" + self.dir,
-		"--listen-client-urls=" + self.clientURL(),
-		"--advertise-client-urls=" + self.clientURL(),
-		"--listen-peer-urls=http://" + self.peer,
-		"--initial-advertise-peer-urls=http://" + self.peer,
-		"--initial-cluster=" + strings.Join(cluster, ","),
-		"--initial-cluster-state=new",
-		"--unsafe-no-fsync",
-		"--bcrypt-cost=4",
-		"--log-level=error",
-	}
-	if f := self.kind.tls; f != nil {
-		args = append(args, "--cert-file="+f.Cert, "--key-file="+f.Key, "--trusted-ca-file="+f.CA, "--client-cert-auth")
-	}
-	return args
+	return slices.Concat(m.EtcdArgs(scheme, m.all), []string{"--unsafe-no-fsync", "--bcrypt-cost=4", "--log-level=error"}, secure)
 }
 
-func musterArgs(self *Member, all []*Member) []string {
-	args := []string{
-		"serve",
-		"--name=" + self.Name,
-		"--data-dir=" + self.dir,
-		"--listen=" + self.Client,
-		"--peer-listen=" + self.peer,
-	}
-	if f := self.kind.tls; f != nil {
+func musterArgs(m *Member) []string {
+	args := m.MusterArgs(m.all)
+	if f := m.kind.tls; f != nil {
 		args = append(args, "--tls-cert="+f.Cert, "--tls-key="+f.Key, "--tls-ca="+f.CA, "--tls-client-auth")
 	}
-	if len(all) == 1 {
-		return append(args, "--single")
-	}
-	seeds := make([]string, len(all))
-	for i, m := range all {
-		seeds[i] = m.peer
-	}
-	return append(args, "--seeds="+strings.Join(seeds, ","))
+	return args
 }
