@@ -141,8 +141,8 @@ func TestExistingClusterOfOne(t *testing.T) {
 // Whoever wants a node that never founds says so besides.
 func TestJoinOnlyBesidesEtcdsFlags(t *testing.T) {
 	ms := named(t, 3)
-	t.Setenv("MUSTER_JOIN_ONLY", "true")
 	for _, m := range ms {
+		m.Env = []string{"MUSTER_JOIN_ONLY=true"}
 		m.asEtcd("existing", ms...)
 	}
 	for _, m := range ms {
