@@ -10,6 +10,7 @@ import (
 // All members stop and come back elsewhere, each address another one. They are
 // told where the others are now, find each other, and are what they were.
 func TestAllAddressesChange(t *testing.T) {
+	t.Parallel()
 	ms := formed(t)
 	id := ready(t, ms...)
 	fill(t, dial(t, ms...), "a", 10)

@@ -100,6 +100,7 @@ func addAsKubeadm(t *testing.T, c *clientv3.Client, ms []*member, m *member, bet
 // last one comes. Three vote, the fourth stands by; to etcd's clients each has
 // the ID that it was added with, also after all were started again.
 func TestAddAsKubeadm(t *testing.T) {
+	t.Parallel()
 	first := newMember(t, "n1", "--single")
 	first.start()
 	ready(t, first)
@@ -150,6 +151,7 @@ func TestAddAsKubeadm(t *testing.T) {
 // Where members speak TLS with each other, the list says so: kubeadm compares
 // its URL with those that are listed.
 func TestPeerURLsSayTLS(t *testing.T) {
+	t.Parallel()
 	ca := testcert.New(t, "ca")
 	first, m := newMember(t, "n1", "--single"), newMember(t, "n2")
 	first.certify(ca)
@@ -173,6 +175,7 @@ func TestPeerURLsSayTLS(t *testing.T) {
 // corrected before it does; a member is told to move before it does, and is
 // listed where it will be.
 func TestMemberAddUpdateMove(t *testing.T) {
+	t.Parallel()
 	ms := formed(t)
 	c := dial(t, ms...)
 	m := newMember(t, "n4", "--join-only", "--seeds", ms[0].peer)

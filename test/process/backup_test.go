@@ -38,6 +38,7 @@ func untrusted(t *testing.T, m *member) {
 // ends, and doesn't start again. The cluster goes on, and nothing is lost. A
 // copy on another machine is refused as well, while the member goes on.
 func TestRestoredBackupOrClonedDisk(t *testing.T) {
+	t.Parallel()
 	ms := formed(t)
 	l := leader(t, ms)
 	m := follower(ms, l)

@@ -41,6 +41,7 @@ func refused(t *testing.T, m *member, code int, words ...string) {
 }
 
 func TestWrongFlags(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		args []string
 		say  string
@@ -63,6 +64,7 @@ func TestWrongFlags(t *testing.T) {
 }
 
 func TestAddressInUse(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -78,6 +80,7 @@ func TestAddressInUse(t *testing.T) {
 
 // A seed that speaks something else is named as such.
 func TestSeedIsNoMuster(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -97,6 +100,7 @@ func TestSeedIsNoMuster(t *testing.T) {
 }
 
 func TestDataDirectoryRefused(t *testing.T) {
+	t.Parallel()
 	m := newMember(t, "n1", "--single")
 	m.start()
 	ready(t, m)
@@ -130,6 +134,7 @@ func TestDataDirectoryRefused(t *testing.T) {
 // A flipped bit in the middle of the log: refused with file and offset, and
 // nothing is changed.
 func TestCorruptLogSegment(t *testing.T) {
+	t.Parallel()
 	m := newMember(t, "n1", "--single")
 	m.start()
 	ready(t, m)
@@ -188,6 +193,7 @@ func damage(t *testing.T, dir string, pattern []byte) (string, int) {
 // A disk that fills up stops the node with its own exit code; every
 // acknowledged write is there once there is room again.
 func TestDiskFull(t *testing.T) {
+	t.Parallel()
 	needRoot(t, "mount")
 	m := newMember(t, "n1", "--single")
 	disk := t.TempDir()

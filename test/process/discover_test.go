@@ -12,6 +12,7 @@ import (
 // cluster as soon as enough are there, and let in whoever comes later. The file
 // names the node itself, one that is long gone, and not everybody.
 func TestDiscoveryByFile(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "peers")
 	var ms []*member
 	for i := range 3 {
@@ -39,6 +40,7 @@ func TestDiscoveryByFile(t *testing.T) {
 
 // A source that can't be understood is told with the forms that can.
 func TestDiscoverSpec(t *testing.T) {
+	t.Parallel()
 	out, code := muster(t, "serve", "--data-dir", t.TempDir(), "--expect", "3", "--discover", "carrier-pigeon:coop")
 	if code != 2 || !strings.Contains(out, `"carrier-pigeon:coop"`) || !strings.Contains(out, "dns:NAME[:PORT]") {
 		t.Fatalf("exit %d:\n%s", code, out)

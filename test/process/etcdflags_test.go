@@ -40,6 +40,7 @@ func named(t *testing.T, n int) (ms []*member) {
 // three that are all told that it exists found one; a fourth, which was added,
 // joins by either word, and so does a member that lost its disk.
 func TestInitialClusterStateIsIgnored(t *testing.T) {
+	t.Parallel()
 	ms := named(t, 4)
 	three := ms[:3]
 	for _, m := range three {
@@ -80,6 +81,7 @@ func TestInitialClusterStateIsIgnored(t *testing.T) {
 // A fourth that finds nobody founds nothing, whatever it was told, and joins when
 // the others are back.
 func TestFourthFoundsNothingAlone(t *testing.T) {
+	t.Parallel()
 	for _, state := range []string{"existing", "new"} {
 		t.Run(state, func(t *testing.T) {
 			t.Parallel()
@@ -110,6 +112,7 @@ func TestFourthFoundsNothingAlone(t *testing.T) {
 // A node that is said to join a cluster of which only it is known is refused: it
 // may be the only member, which lost its disk. On its own disk it goes on.
 func TestExistingClusterOfOne(t *testing.T) {
+	t.Parallel()
 	m := newMember(t, "n1")
 	m.asEtcd("existing", m)
 	if code := m.exit(); code != 2 || !strings.Contains(m.Said(), "there is nobody to join") || strings.Contains(m.Said(), "--seeds") {
@@ -140,6 +143,7 @@ func TestExistingClusterOfOne(t *testing.T) {
 
 // Whoever wants a node that never founds says so besides.
 func TestJoinOnlyBesidesEtcdsFlags(t *testing.T) {
+	t.Parallel()
 	ms := named(t, 3)
 	for _, m := range ms {
 		m.Env = []string{"MUSTER_JOIN_ONLY=true"}

@@ -58,6 +58,7 @@ func dialTLS(t *testing.T, secure *tls.Config, ms ...*member) *clientv3.Client {
 // Kubernetes' scripts for tests ask the program for its version, give it any port
 // for peers, wait for /health, and put over HTTP.
 func TestAsKubernetesScripts(t *testing.T) {
+	t.Parallel()
 	m := newMember(t, "default")
 	cmd := exec.Command("sh", "../../contrib/etcd/etcd", "--version")
 	cmd.Env = append(os.Environ(), "MUSTER="+testproc.Muster(t))
@@ -95,6 +96,7 @@ func fetch(t *testing.T, secure *tls.Config, url string) string {
 
 // A control plane as kubeadm starts it, probed as kubelet does.
 func TestAsKubeadmStarts(t *testing.T) {
+	t.Parallel()
 	ca, m, probes := testcert.New(t, "etcd-ca"), newMember(t, "cp1"), loopback.Addrs(t, 1)[0]
 	own, peer, app := ca.Issue("cp1", -time.Hour, time.Hour), ca.Issue("cp1", -time.Hour, time.Hour), ca.Issue("kube-apiserver-etcd-client", -time.Hour, time.Hour)
 	m.asProgram(nil, "--advertise-client-urls=https://"+m.client, "--cert-file="+own.Cert, "--client-cert-auth=true", "--data-dir="+m.dir,
@@ -121,6 +123,7 @@ func TestAsKubeadmStarts(t *testing.T) {
 // The command of etcd's releases for Docker, which says 0.0.0.0 where others are
 // to be told something.
 func TestAsInDocker(t *testing.T) {
+	t.Parallel()
 	m := newMember(t, "s1")
 	any := func(addr string) string { return "http://0.0.0.0" + addr[strings.LastIndex(addr, ":"):] }
 	args := []string{
@@ -142,6 +145,7 @@ func TestAsInDocker(t *testing.T) {
 // Three members as etcd's end-to-end tests start them with certificates that they
 // make themselves, for clients and for each other.
 func TestAsEndToEndTestsWithAutoTLS(t *testing.T) {
+	t.Parallel()
 	ms := named(t, 3)
 	list := strings.ReplaceAll(initialCluster(ms...), "http://", "https://")
 	start := func(m *member) {
@@ -179,6 +183,7 @@ func TestAsEndToEndTestsWithAutoTLS(t *testing.T) {
 
 // A configuration file as k3s writes it, with several addresses for peers.
 func TestAsK3sStarts(t *testing.T) {
+	t.Parallel()
 	ca, m, more := testcert.New(t, "ca"), newMember(t, "k3s-1"), loopback.Addrs(t, 2)
 	p := ca.Issue("k3s-1", -time.Hour, time.Hour)
 	file := filepath.Join(t.TempDir(), "config")
@@ -222,6 +227,7 @@ snapshot-count: 10000
 // The variables of the Helm chart whose pods are told "existing" after the first
 // start.
 func TestAsHelmChart(t *testing.T) {
+	t.Parallel()
 	ms := named(t, 3)
 	start := func(m *member, state string) {
 		m.asProgram([]string{

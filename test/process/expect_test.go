@@ -53,6 +53,7 @@ func says(t *testing.T, code string, ms ...*member) {
 // Of four nodes that expect three, two that are cut off from the other two
 // found nothing. Healed, all four are in one cluster.
 func TestOpenRosterSplit2of4(t *testing.T) {
+	t.Parallel()
 	l := newLAN(t)
 	var seeds []string
 	for i := range 4 {
@@ -76,6 +77,7 @@ func TestOpenRosterSplit2of4(t *testing.T) {
 // none founds, for two clusters could come of it, and each says so. With one
 // of them stopped the others found by themselves; the one that comes back joins.
 func TestMoreNodesThanExpected(t *testing.T) {
+	t.Parallel()
 	var ms []*member
 	var seeds []string
 	for i := range 6 {
@@ -107,6 +109,7 @@ func TestMoreNodesThanExpected(t *testing.T) {
 // What a node is told of others may be itself, part, or nobody's address: it
 // is enough that somebody knows somebody.
 func TestDiscoveryReturnsSelfOrPart(t *testing.T) {
+	t.Parallel()
 	var ms []*member
 	for i := range 5 {
 		ms = append(ms, newMember(t, fmt.Sprint("n", i+1)))
@@ -139,6 +142,7 @@ func TestDiscoveryReturnsSelfOrPart(t *testing.T) {
 // Two clusters of one name meet, since one lists a member of the other among its
 // seeds. Nothing is merged, and both tell.
 func TestTwoClustersMeet(t *testing.T) {
+	t.Parallel()
 	a, b := newMember(t, "a", "--single"), newMember(t, "b", "--single")
 	a.start()
 	b.start()

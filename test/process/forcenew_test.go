@@ -25,6 +25,7 @@ func (m *member) inspect() lib.Inspection {
 // come back with their old disks are refused, told, and end; none of what they
 // hold is merged. Wiped, they join.
 func TestForceNewClusterThenOldNodesReturn(t *testing.T) {
+	t.Parallel()
 	ms := founders(t, 5)
 	for _, m := range ms {
 		m.start()
@@ -132,6 +133,7 @@ func TestForceNewClusterThenOldNodesReturn(t *testing.T) {
 // cluster, and elect a leader before they meet the one that was re-formed. When
 // they do, they stop; their writes of that time don't get into the new one.
 func TestOldMajorityMeetsTheReformed(t *testing.T) {
+	t.Parallel()
 	ms := formed(t)
 	fill(t, dial(t, ms...), "a", 5)
 	for _, m := range ms {

@@ -28,6 +28,7 @@ func smallDisk(t *testing.T, m *member, size int) (disk string) {
 // itself. Then the disk fills up while a larger image comes in: the node refuses
 // that, or stops with its exit code. What it had it keeps, and with room it goes on.
 func TestDiskFullDuringSnapshotInstall(t *testing.T) {
+	t.Parallel()
 	n1 := newMember(t, "n1", "--single")
 	n2 := newMember(t, "n2", "--join-only", "--seeds", n1.peer)
 	disk := smallDisk(t, n2, 40)

@@ -32,6 +32,7 @@ func hashOf(t *testing.T, m *member, rev int64) *clientv3.HashKVResponse {
 // A snapshot is saved while three members are written to. A new cluster of it has
 // exactly what the old one held at one revision, and grows as any other does.
 func TestSnapshotUnderLoadThenRestore(t *testing.T) {
+	t.Parallel()
 	ms := formed(t)
 	c := dial(t, ms...)
 	stop, done := make(chan struct{}), make(chan struct{})
@@ -96,6 +97,7 @@ func TestSnapshotUnderLoadThenRestore(t *testing.T) {
 // A member over its quota has puts refused everywhere, until space was given back
 // by deleting and compacting alone, and the alarm is cleared.
 func TestQuota(t *testing.T) {
+	t.Parallel()
 	ms := founders(t, 3)
 	for i, m := range ms {
 		if i == 2 {
@@ -135,6 +137,7 @@ func TestQuota(t *testing.T) {
 // A member whose store was changed by hand is found, named, and stops the writes
 // of all until it was replaced.
 func TestCorruptMemberIsFound(t *testing.T) {
+	t.Parallel()
 	ms := founders(t, 3)
 	for _, m := range ms {
 		m.args = append(m.args, "--corrupt-check-time", "1s", "--initial-corrupt-check")

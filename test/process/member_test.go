@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -30,7 +32,17 @@ import (
 // It says nothing about how fast muster is: the machine may be busy.
 const patience = time.Minute
 
-func TestMain(m *testing.M) { os.Exit(testproc.RunTests(m)) }
+// TestMain runs more tests at once than there are cores, if nobody says how many:
+// most of what a test does is wait.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if !chosen {
+		_ = flag.Set("test.parallel", fmt.Sprint(2*runtime.GOMAXPROCS(0))) // it is a number
+	}
+	os.Exit(testproc.RunTests(m))
+}
 
 // member is one process and what it needs to be started again.
 type member struct {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -89,6 +90,7 @@ func (c *cable) cut() {
 // A snapshot stream that is cut again and again goes on where it stopped, and
 // the joiner gets there.
 func TestSnapshotStreamCutOrReportLost(t *testing.T) {
+	t.Parallel()
 	n1 := newMember(t, "n1", "--single")
 	n1.start("--snapshot-send-rate", "4194304")
 	ready(t, n1)
@@ -129,7 +131,8 @@ func randomText(n int) string {
 }
 
 // lan is a bridge with one network namespace for each member. Its names and
-// its network are this process's own: other tests may run at the same time.
+// its network are its own: other tests, of other processes too, may run at the
+// same time.
 type lan struct {
 	t   *testing.T
 	id  string
@@ -137,10 +140,13 @@ type lan struct {
 	n   int
 }
 
+// lans counts those of this process.
+var lans atomic.Int32
+
 func newLAN(t *testing.T) *lan {
 	needRoot(t, "ip")
-	pid := os.Getpid() % 10000
-	l := &lan{t: t, id: fmt.Sprintf("mu%d", pid), net: fmt.Sprintf("10.%d.%d", 99+pid/100, pid%100)}
+	n := (os.Getpid()*4 + int(lans.Add(1))%4) % 20000
+	l := &lan{t: t, id: fmt.Sprintf("mu%d", n), net: fmt.Sprintf("10.%d.%d", 50+n/100, n%100)}
 	run(t, "ip", "link", "add", l.id, "type", "bridge")
 	t.Cleanup(func() { run(t, "ip", "link", "del", l.id) })
 	run(t, "ip", "addr", "add", l.addr(254)+"/24", "dev", l.id)
@@ -178,6 +184,7 @@ func (l *lan) heal(n int) { run(l.t, "ip", "link", "set", l.link(n), "master", l
 // While one founder is cut off nothing forms, on either side; healing gives
 // one cluster.
 func TestMinorityPartitionDuringFormation(t *testing.T) {
+	t.Parallel()
 	l := newLAN(t)
 	third := l.addr(3) + ":2380"
 	seeds := fmt.Sprintf("%s:2380,%s:2380,%s", l.addr(1), l.addr(2), third)

@@ -11,6 +11,7 @@ import (
 // No second cluster comes of it, and `muster why` names the pin. With the pin
 // deleted they found one.
 func TestAllDisksWipedButAPin(t *testing.T) {
+	t.Parallel()
 	ms := founders(t, 3)
 	pin := filepath.Join(t.TempDir(), "pin")
 	ms[1].args = append(ms[1].args, "--pin-file", pin)
@@ -44,6 +45,7 @@ func TestAllDisksWipedButAPin(t *testing.T) {
 // A pin that can't be believed, or can't be written, ends the start; each has an
 // exit code of its own.
 func TestPinRefused(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	pin := filepath.Join(dir, "pin")
 	if err := os.WriteFile(pin, []byte("not a pin"), 0o600); err != nil {

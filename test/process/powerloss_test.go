@@ -22,6 +22,7 @@ var quick = []string{"--heartbeat-interval", "30ms", "--election-timeout", "300m
 // configuration is always one that the cluster had decided on, the same
 // everywhere, and no acknowledged write is lost.
 func TestPowerLossDuringConfChange(t *testing.T) {
+	t.Parallel()
 	ms := founders(t, 3)
 	for len(ms) < 5 {
 		ms = append(ms, newMember(t, fmt.Sprint("n", len(ms)+1), "--join-only", "--seeds", ms[0].args[1]))

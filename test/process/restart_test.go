@@ -97,6 +97,7 @@ func term(t *testing.T, ms []*member) uint64 {
 // Three members stop, all of them, and start again in each order: told to stop,
 // and killed. It is the same cluster each time, with everything in it.
 func TestStopAllStartAll(t *testing.T) {
+	t.Parallel()
 	ms := founders(t, 3)
 	for _, m := range ms {
 		m.args = append(m.args, quick...)

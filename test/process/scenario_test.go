@@ -11,6 +11,7 @@ import (
 
 // A node told to join never founds, however long nobody answers.
 func TestJoinerBootstrapsItself(t *testing.T) {
+	t.Parallel()
 	n1 := newMember(t, "n1", "--single")
 	n2 := newMember(t, "n2", "--join-only", "--seeds", n1.peer)
 	n2.start()
@@ -30,6 +31,7 @@ func TestJoinerBootstrapsItself(t *testing.T) {
 
 // Any start order, with pauses: one cluster, and nothing before all are there.
 func TestThreeNodeFormationTimesOut(t *testing.T) {
+	t.Parallel()
 	order := rand.Perm(3)
 	t.Logf("start order %v", order)
 	ms := founders(t, 3)
@@ -57,6 +59,7 @@ func TestThreeNodeFormationTimesOut(t *testing.T) {
 // The very first messages to a new member meet no connection yet. It catches
 // up all the same, and with no further proposal.
 func TestFirstAppendLostConnectionNotUp(t *testing.T) {
+	t.Parallel()
 	n1 := newMember(t, "n1", "--single")
 	n1.start()
 	ready(t, n1)
@@ -79,6 +82,7 @@ func same(t *testing.T, a, b *member) {
 
 // Leader at index 3 or later, joiner at 0, no snapshot taken yet.
 func TestEmptyLogJoiner(t *testing.T) {
+	t.Parallel()
 	ms := formed(t)
 	c := dial(t, ms...)
 	for i := range 5 {
@@ -95,6 +99,7 @@ func TestEmptyLogJoiner(t *testing.T) {
 // A node that comes late to a formed cluster, with the founders' flags, joins
 // it; also one that sits at a seed's address with a wiped disk.
 func TestLateNodeMeetsFormedCluster(t *testing.T) {
+	t.Parallel()
 	ms := formed(t)
 	id := ready(t, ms...)
 	late := newMember(t, "n4", ms[0].args...)
@@ -106,6 +111,7 @@ func TestLateNodeMeetsFormedCluster(t *testing.T) {
 
 // Two clusters with different names, and two with the same, never mix.
 func TestWrongClusterContact(t *testing.T) {
+	t.Parallel()
 	red := newMember(t, "red", "--single", "--cluster", "red")
 	blue := newMember(t, "blue", "--single", "--cluster", "blue")
 	red.start()
@@ -137,6 +143,7 @@ func TestWrongClusterContact(t *testing.T) {
 // A removed node is told, ends with its own exit code, and refuses to start
 // again on that directory. An empty one lets it join as a new member.
 func TestRemovedNodeComesBack(t *testing.T) {
+	t.Parallel()
 	ms := formed(t)
 	l := leader(t, ms)
 	gone := follower(ms, l)
@@ -162,6 +169,7 @@ const exitRemoved = 3
 
 // A member that was down while it was removed learns of it when it comes back.
 func TestRemovedWhileDown(t *testing.T) {
+	t.Parallel()
 	ms := formed(t)
 	l := leader(t, ms)
 	gone := follower(ms, l)
@@ -177,6 +185,7 @@ func TestRemovedWhileDown(t *testing.T) {
 
 // Leave gives up membership; SIGTERM does not.
 func TestStopIsNotLeave(t *testing.T) {
+	t.Parallel()
 	ms := formed(t)
 	l := leader(t, ms)
 	if code := l.term(); code != 0 {
@@ -214,6 +223,7 @@ func TestStopIsNotLeave(t *testing.T) {
 
 // The last voter can't be removed.
 func TestRemoveLeaderSelfLastVoter(t *testing.T) {
+	t.Parallel()
 	n1 := newMember(t, "n1", "--single")
 	n1.start()
 	ready(t, n1)
@@ -228,6 +238,7 @@ func TestRemoveLeaderSelfLastVoter(t *testing.T) {
 // snapshot. All others are started again before it comes back: what a leader
 // sent meanwhile waits for it in memory, and could be all that it misses.
 func TestLogCompactedNeedsSnapshot(t *testing.T) {
+	t.Parallel()
 	ms := founders(t, 3)
 	for _, m := range ms {
 		m.start("--snapshot-log-bytes", "1048576")

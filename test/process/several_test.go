@@ -14,6 +14,7 @@ import (
 // all of the former to clients, which take their endpoints from the list. A member
 // that comes back with others tells those.
 func TestSeveralAddresses(t *testing.T) {
+	t.Parallel()
 	more := loopback.Addrs(t, 3)
 	first, second := newMember(t, "n1"), newMember(t, "n2")
 	own := first.peer

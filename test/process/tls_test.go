@@ -20,6 +20,7 @@ func (m *member) certify(ca *testcert.Authority) testcert.Pair {
 // before it has caught up. Both sides say so; with a new file it goes on, with
 // no restart. One of a foreign authority, and one without TLS, stay out.
 func TestCertificateExpiresDuringJoin(t *testing.T) {
+	t.Parallel()
 	ca, foreign := testcert.New(t, "ca"), testcert.New(t, "foreign")
 	ms := founders(t, 3)
 	for _, m := range ms {

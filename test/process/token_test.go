@@ -10,6 +10,7 @@ import (
 // A node without the cluster's token is refused, and told; the token is in no
 // log and in no answer.
 func TestJoinTokenFile(t *testing.T) {
+	t.Parallel()
 	const token = "0123456789abcdef-secret"
 	file := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {

@@ -105,6 +105,7 @@ func TestMixedVersions(t *testing.T) {
 // while clients write. Whatever was acknowledged is there in the end.
 func TestRollingUpgrade(t *testing.T) {
 	next := otherBuild(t, "next", "start.go", `const Version = "`, `const Version = "9.`)
+	t.Parallel() // now that the compiler has had all cores
 	ms := formed(t)
 	ctx, stop := context.WithCancel(t.Context())
 	var acked atomic.Int64

@@ -60,6 +60,7 @@ func unavailable(t *testing.T, ms ...*member) {
 // the same flags, while the third is down. No second cluster comes of it, and
 // when the third is back nothing is merged and its data is there.
 func TestTwoWipedWhileTheThirdIsDown(t *testing.T) {
+	t.Parallel()
 	ms := formed(t)
 	id := ready(t, ms...)
 	fill(t, dial(t, ms...), "a", 20)
@@ -101,6 +102,7 @@ func TestTwoWipedWhileTheThirdIsDown(t *testing.T) {
 // the wiped one start. They are unavailable, and never healthy and empty. With
 // the last one back, every acknowledged key is there.
 func TestWipedBesideOneThatIsBehind(t *testing.T) {
+	t.Parallel()
 	ms := formed(t)
 	a, b, c := ms[0], ms[1], ms[2]
 	fill(t, dial(t, ms...), "a", 5)
@@ -128,6 +130,7 @@ func TestWipedBesideOneThatIsBehind(t *testing.T) {
 // node. It votes in place of the old one once it has caught up; nobody has to do
 // anything.
 func TestWipedVoterSameAddress(t *testing.T) {
+	t.Parallel()
 	ms := formed(t)
 	fill(t, dial(t, ms...), "a", 10)
 	lost := follower(ms, leader(t, ms))
@@ -159,6 +162,7 @@ func TestWipedVoterSameAddress(t *testing.T) {
 // A leader is stopped (SIGSTOP) while another is elected and takes a write.
 // Woken up, it must not answer a read from before.
 func TestStaleReadFromPausedLeader(t *testing.T) {
+	t.Parallel()
 	ms := formed(t)
 	old := leader(t, ms)
 	put(t, dial(t, ms...), "k", "old")
