@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -77,7 +78,12 @@ func TestFaultsMakeItWrong(t *testing.T) {
 func TestWhatDoesNotStart(t *testing.T) {
 	t.Parallel()
 	script := filepath.Join(t.TempDir(), "muster")
-	if err := os.WriteFile(script, []byte("#!/bin/sh\necho no such flag >&2; exit 2\n"), 0o755); err != nil {
+	// While another test starts a process, that has a copy of each open file for a
+	// moment, and what is open to be written can't be run.
+	syscall.ForkLock.RLock()
+	err := os.WriteFile(script, []byte("#!/bin/sh\necho no such flag >&2; exit 2\n"), 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	var out, errOut bytes.Buffer
