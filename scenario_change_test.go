@@ -317,6 +317,9 @@ func TestTransfer(t *testing.T) {
 		time.Sleep(200 * time.Millisecond)
 		begun := time.Now()
 		c.Stop(ctx, "n3")
+		if !slices.ContainsFunc(c.Running(), func(name string) bool { s := c.Member(name).Status(); return s.Leader == s.Self.ID }) {
+			t.Error("n3 has stopped before another led")
+		}
 		next := c.Leader(ctx)
 		if took := time.Since(begun); took > 400*time.Millisecond {
 			t.Errorf("without a leader for %v: it was not handed over", took)

@@ -16,7 +16,7 @@ func (h *Host) Stop(ctx context.Context) error {
 }
 
 // HandOver gives leadership to another voter, and this node's own vote to a
-// learner, where somebody is ready to take them. It is a courtesy of who is about
+// learner, where somebody is ready to take them, and returns when they have. It is a courtesy of who is about
 // to stop: what becomes of it changes nothing for that, and the log tells.
 func (h *Host) HandOver(ctx context.Context) {
 	var steps []wire.Step
@@ -27,7 +27,9 @@ func (h *Host) HandOver(ctx context.Context) {
 			return
 		}
 		try, cancel := context.WithTimeout(ctx, 2*h.electionTimeout())
-		_ = h.wait(try, func(v *member.View) bool { return !h.leads(v) }) // else the next voter is tried
+		// It has stepped down when it is asked for its vote; another leads some time
+		// after that. Where nobody does in time the next voter is tried.
+		_ = h.wait(try, func(v *member.View) bool { return v.Status.Leader != 0 && !h.leads(v) })
 		cancel()
 	}
 	h.standDown(ctx, steps)
