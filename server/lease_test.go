@@ -101,11 +101,12 @@ func TestLeasesOutliveLeaders(t *testing.T) {
 	defer cancel()
 	leader, others := x.leader()
 	c := x.client(others...)
-	kept, err := c.Grant(ctx, 3)
+	const ttl = 6 // seconds: more than a busy machine takes from one step to the next
+	kept, err := c.Grant(ctx, ttl)
 	if err != nil {
 		t.Fatal(err)
 	}
-	left, err := c.Grant(ctx, 3)
+	left, err := c.Grant(ctx, ttl)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,21 +126,22 @@ func TestLeasesOutliveLeaders(t *testing.T) {
 	if err := leader.Close(); err != nil {
 		t.Fatal(err)
 	}
-	end := time.After(8 * time.Second)
-	for open := true; open; {
+	var resp clientv3.WatchResponse
+	for ended := false; !ended; {
 		select {
 		case _, ok := <-alive:
 			if !ok {
 				t.Fatal("the lease could not be kept alive")
 			}
-		case <-end:
-			open = false
+		case resp, ended = <-gone:
+			if !ended {
+				t.Fatal("the watch ended")
+			}
 		}
 	}
 	if resp, err := c.Get(ctx, "kept"); err != nil || len(resp.Kvs) != 1 {
 		t.Errorf("the key on the lease that was kept alive: %v, %v", resp, err)
 	}
-	resp := <-gone
 	if len(resp.Events) != 2 || resp.Events[0].Kv.ModRevision != resp.Events[1].Kv.ModRevision || string(resp.Events[0].Kv.Key) != "left/1" {
 		t.Errorf("the keys on the other went by %v", resp.Events)
 	}
@@ -188,14 +190,14 @@ func TestConcurrency(t *testing.T) {
 	}
 
 	first, second := x.client(x.servers[0]), x.client(x.servers[1])
-	one, err := locks.NewSession(first, locks.WithTTL(2))
+	one, err := locks.NewSession(first, locks.WithTTL(5))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := locks.NewElection(one, "election").Campaign(ctx, "one"); err != nil {
 		t.Fatal(err)
 	}
-	two, err := locks.NewSession(second, locks.WithTTL(2))
+	two, err := locks.NewSession(second, locks.WithTTL(60))
 	if err != nil {
 		t.Fatal(err)
 	}

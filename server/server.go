@@ -74,6 +74,8 @@ type Server struct {
 	probing   *http.Server // on ListenMetrics
 	advertise string
 
+	peerTimeout time.Duration // see the constant; a test may have more patience, before it asks
+
 	background    context.Context // ends with the node; for what runs beside the requests
 	endBackground context.CancelFunc
 	stopping      context.Context // ends when no new requests are taken any more
@@ -157,7 +159,7 @@ type parts struct {
 func newServer(cfg Config, of parts) *Server {
 	s := &Server{
 		cfg: cfg, log: cfg.Node.Logger, store: of.store, size: of.size, tally: of.tally,
-		events: of.events, done: make(chan struct{}),
+		events: of.events, done: make(chan struct{}), peerTimeout: peerTimeout,
 	}
 	node := attended{of.node, of.store.Alarms, of.tally}
 	s.node = node

@@ -336,6 +336,7 @@ func TestClusterStatusAsksTheOthers(t *testing.T) {
 		st.Members = slices.Clone(members)
 		st.Members[0].Match, st.Members[1].Match, st.Members[2].Match = 12, 10, 4
 	})
+	follower.peerTimeout = patience
 	got := follower.ClusterStatus(t.Context())
 	if got.Leader != 1 || got.LeaderName != "a" || got.Term != 3 || len(got.Members) != 5 {
 		t.Fatalf("%+v", got)

@@ -15,7 +15,7 @@ import (
 	"github.com/musterhq/muster/cluster"
 )
 
-// peerTimeout bounds how long another member is asked for its status.
+// peerTimeout bounds how long another member is asked for its status, by default.
 const peerTimeout = time.Second
 
 // maxAnswerBytes bounds what another member may answer.
@@ -146,7 +146,7 @@ func (s *Server) askMember(ctx context.Context, m cluster.Member, path string, v
 	if m.ClientAddr == "" {
 		return fmt.Errorf("%s has told no client address", m.Name)
 	}
-	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.peerTimeout)
 	defer cancel()
 	base, dial := overSocket(m.ClientAddr)
 	if dial == nil {
