@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -98,6 +99,7 @@ func TestWritesOutliveTheirLeader(t *testing.T) {
 	story(t, func(t *testing.T) {
 		ctx := t.Context()
 		c := formed(t, mustertest.Options{})
+		var pauses []time.Duration
 		for round := range 5 {
 			leader := c.Leader(ctx)
 			var all []string
@@ -119,13 +121,19 @@ func TestWritesOutliveTheirLeader(t *testing.T) {
 				synctest.Wait() // they are on their way, or done
 			}
 			c.Crash(leader.Name)
+			crashed := time.Now()
 			for _, name := range c.Running() { // they think that it leads
 				write(name, fmt.Sprintf("%s-%d-late", name, round))
 			}
 			writes.Wait()
+			pauses = append(pauses, time.Since(crashed))
 			c.Start(leader.Name)
 			c.Agree(ctx)
 			once(t, c, all...)
+		}
+		// Where two candidates split the vote it takes longer, which all five never do.
+		if limit := 3 * c.Config("n1").ElectionTimeout; slices.Min(pauses) > limit {
+			t.Errorf("all were written after %v, and three election timeouts are %v", pauses, limit)
 		}
 	})
 }

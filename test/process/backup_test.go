@@ -65,6 +65,13 @@ func TestRestoredBackupOrClonedDisk(t *testing.T) {
 	if s, err := m.status(); !m.Running() || err != nil || s.Leader == 0 {
 		t.Fatalf("%s has a clone no more, and is %+v, %v", m.name, s, err)
 	}
+	eventually(t, m.name+" goes on, with a leader", func() bool {
+		if !m.Running() {
+			t.Fatalf("%s has ended, and not its clone alone", m.name)
+		}
+		s, err := m.status()
+		return err == nil && s.Leader != 0
+	})
 
 	m.Kill()
 	copyDir(t, image, m.dir)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -102,7 +101,8 @@ func (l *load) put(c *clientv3.Client, key string) error {
 }
 
 // resumes waits for a put that began after since and was acknowledged, and
-// says how long after.
+// says how long after. How long that may take is held where it doesn't depend on
+// what else the machine does: see TestWritesOutliveTheirLeader.
 func (l *load) resumes(since time.Time) time.Duration {
 	l.t.Helper()
 	end := time.After(patience)
@@ -172,22 +172,14 @@ func TestGrowAndKillUnderLoad(t *testing.T) {
 			voters(t, n1, i)
 		}
 	}
-	var pauses []time.Duration
 	for round := range 3 {
 		lead := leader(t, ms)
 		lead.Kill()
 		took := l.resumes(time.Now())
-		pauses = append(pauses, took)
 		t.Logf("kill %d: %s led; writes went on after %v", round+1, lead.name, took)
 		lead.start()
 		ready(t, lead)
 		same(t, lead, leader(t, ms))
-	}
-	// One round may be slower: where two candidates split the vote, or where the
-	// machine had other things to do.
-	slices.Sort(pauses)
-	if median := pauses[1]; median > 3*electionTimeout {
-		t.Errorf("writes went on after %v; 3 election timeouts are %v", pauses, 3*electionTimeout)
 	}
 	for _, m := range ms {
 		m.Kill()

@@ -114,9 +114,10 @@ func TestQuota(t *testing.T) {
 		_, err := c.Put(ctx, "a", value)
 		return err != nil && err.Error() == "etcdserver: mvcc: database space exceeded"
 	})
-	if s, err := c.Status(context.Background(), ms[2].client); err != nil || s.DbSizeQuota != 200_000 || len(s.Errors) != 1 {
-		t.Errorf("status: %v, %v", s, err)
-	}
+	eventually(t, "the member tells of the alarm, which the one that refused has heard of first", func() bool {
+		s, err := c.Status(context.Background(), ms[2].client)
+		return err == nil && s.DbSizeQuota == 200_000 && len(s.Errors) == 1
+	})
 	gone, err := c.Delete(context.Background(), "a")
 	if err != nil {
 		t.Fatalf("a delete: %v", err)

@@ -74,11 +74,13 @@ func TestMixedVersions(t *testing.T) {
 		t.Fatal(err)
 	}
 	fill(t, dial(t, rest...), "b", 20)
-	if s, err := other.status(); err != nil || s.Leader != 0 || s.Committed >= before.Committed+20 {
-		t.Fatalf("it takes part: %+v, %v", s, err)
+	// Another term would disturb the others when they hear of it. (Theirs may rise
+	// without it, on a busy machine.)
+	if s, err := other.status(); err != nil || s.Leader != 0 || s.Committed >= before.Committed+20 || s.Term > before.Term {
+		t.Fatalf("it takes part: %+v, %v; the others were in term %d", s, err, before.Term)
 	}
-	if s, err := rest[0].status(); err != nil || s.Term != before.Term || len(s.Members) != 3 {
-		t.Fatalf("the others were disturbed: term %d, was %d, %v", s.Term, before.Term, err)
+	if s, err := rest[0].status(); err != nil || len(s.Members) != 3 {
+		t.Fatalf("the others were disturbed: %+v, %v", s, err)
 	}
 	lone := newMember(t, "n4", "--join-only", "--seeds", rest[0].peer)
 	lone.binary = next
