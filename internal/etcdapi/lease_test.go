@@ -7,7 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
+	"testing/synctest"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -89,10 +89,7 @@ func (f *fakeLeases) fail(err error) {
 
 func leaseRig(t *testing.T) (*rig, *fakeLeases, pb.LeaseClient, *clientv3.Client) {
 	var f *fakeLeases
-	r := newRig(t, func(c *Config) {
-		f = c.Leases.(*fakeLeases)
-		c.RequestTimeout = time.Second
-	})
+	r := newRig(t, func(c *Config) { f = c.Leases.(*fakeLeases) })
 	c := r.client(t)
 	return r, f, pb.NewLeaseClient(c.ActiveConnection()), c
 }
@@ -164,39 +161,141 @@ func TestLease(t *testing.T) {
 	}
 }
 
+// asked is a stream of requests to keep leases alive, of nobody but the test.
+type asked struct {
+	keepAliveStream
+	ctx     context.Context
+	ids     chan int64 // of the requests; closed: the client ends the stream
+	answers chan *pb.LeaseKeepAliveResponse
+}
+
+func (a *asked) Context() context.Context { return a.ctx }
+
+func (a *asked) Recv() (*pb.LeaseKeepAliveRequest, error) {
+	id, more := <-a.ids
+	if !more {
+		return nil, io.EOF
+	}
+	return &pb.LeaseKeepAliveRequest{ID: id}, nil
+}
+
+func (a *asked) Send(r *pb.LeaseKeepAliveResponse) error {
+	a.answers <- r
+	return nil
+}
+
+// keptAlive has a stream of that kind served while ask runs, in a bubble: when all
+// in it wait, what was asked has been received.
+func keptAlive(t *testing.T, ask func(t *testing.T, f *fakeLeases, a *asked)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		var f *fakeLeases
+		r := newRig(t, func(c *Config) { f = c.Leases.(*fakeLeases) })
+		leases := &leaseService{Server: r.api}
+		for id := range int64(50) {
+			if _, err := leases.LeaseGrant(t.Context(), &pb.LeaseGrantRequest{ID: id + 1, TTL: 100 + id}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a := &asked{ctx: t.Context(), ids: make(chan int64), answers: make(chan *pb.LeaseKeepAliveResponse, 100)}
+		ended := make(chan error)
+		go func() { ended <- leases.LeaseKeepAlive(a) }()
+		ask(t, f, a)
+		close(a.ids)
+		if err := <-ended; err != nil {
+			t.Errorf("the end: %v", err)
+		}
+	})
+}
+
 // TestKeepAlive: answers in order, with TTL 0 for a lease that is not there, and
 // many together.
 func TestKeepAlive(t *testing.T) {
-	_, f, lease, _ := leaseRig(t)
-	ctx := testContext(t)
-	for id := range int64(50) {
-		if _, err := lease.LeaseGrant(ctx, &pb.LeaseGrantRequest{ID: id + 1, TTL: 100 + id}); err != nil {
-			t.Fatal(err)
+	keptAlive(t, func(t *testing.T, f *fakeLeases, a *asked) {
+		f.hold = make(chan struct{})
+		for id := range int64(51) {
+			a.ids <- id + 1
+			if id == 0 {
+				<-f.entered
+			}
 		}
+		synctest.Wait() // the others have gathered
+		close(f.hold)
+		for id := range int64(51) {
+			resp, want := <-a.answers, 100+id
+			if id == 50 {
+				want = 0
+			}
+			if resp.ID != id+1 || resp.TTL != want || resp.Header.GetRevision() != 1 {
+				t.Fatalf("answer %v; want ID %d and TTL %d", resp, id+1, want)
+			}
+		}
+		if !slices.Equal(f.batches, []int{1, 50}) {
+			t.Errorf("renewed in %v", f.batches)
+		}
+	})
+}
+
+// TestKeepAliveAtOnce: what need not wait is answered after what was asked before it,
+// and without others when there is nothing.
+func TestKeepAliveAtOnce(t *testing.T) {
+	const gone = 99
+	keptAlive(t, func(t *testing.T, f *fakeLeases, a *asked) {
+		for range 3 {
+			f.mu.Lock()
+			f.hold, f.some, f.atOnce, f.batches = make(chan struct{}), true, 0, nil
+			f.mu.Unlock()
+			a.ids <- gone // it waits
+			<-f.entered
+			for range 20 {
+				a.ids <- 2
+			}
+			synctest.Wait() // all are received
+			close(f.hold)
+			for i := range 21 {
+				if resp := <-a.answers; (resp.ID == gone) != (i == 0) {
+					t.Fatalf("answer %d: %v", i, resp)
+				}
+			}
+			synctest.Wait() // nobody waits any more
+			f.mu.Lock()
+			f.hold, f.atOnce = nil, 0
+			f.mu.Unlock()
+			for i := range 20 {
+				a.ids <- 2
+				if resp := <-a.answers; resp.ID != 2 || resp.TTL != 101 || resp.Header.GetRevision() != 1 {
+					t.Fatalf("answer %d: %v", i, resp)
+				}
+			}
+			f.mu.Lock()
+			if f.atOnce != 20 {
+				t.Errorf("%d of 20 that came alone were answered at once", f.atOnce)
+			}
+			f.mu.Unlock()
+		}
+	})
+}
+
+// TestKeepAlivesOfAClient: the same through gRPC.
+func TestKeepAlivesOfAClient(t *testing.T) {
+	_, _, lease, _ := leaseRig(t)
+	ctx := testContext(t)
+	if _, err := lease.LeaseGrant(ctx, &pb.LeaseGrantRequest{ID: 1, TTL: 100}); err != nil {
+		t.Fatal(err)
 	}
-	f.hold = make(chan struct{})
 	stream, err := lease.LeaseKeepAlive(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for id := range int64(51) {
+	for id := range int64(20) {
 		if err := stream.Send(&pb.LeaseKeepAliveRequest{ID: id + 1}); err != nil {
 			t.Fatal(err)
 		}
-		if id == 0 {
-			<-f.entered
-		}
 	}
-	time.Sleep(100 * time.Millisecond) // for the others to gather; the test holds without
-	close(f.hold)
-	for id := range int64(51) {
+	for id := range int64(20) {
 		resp, err := stream.Recv()
-		want := 100 + id
-		if id == 50 {
-			want = 0
-		}
-		if err != nil || resp.ID != id+1 || resp.TTL != want || resp.Header.GetRevision() != 1 {
-			t.Fatalf("answer %v, %v; want ID %d and TTL %d", resp, err, id+1, want)
+		if err != nil || resp.ID != id+1 || (resp.TTL == 100) != (id == 0) || resp.Header.GetRevision() != 1 {
+			t.Fatalf("answer %v, %v; want ID %d", resp, err, id+1)
 		}
 	}
 	if err := stream.CloseSend(); err != nil {
@@ -204,60 +303,6 @@ func TestKeepAlive(t *testing.T) {
 	}
 	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
 		t.Errorf("the end: %v", err)
-	}
-	if len(f.batches) > 10 {
-		t.Errorf("renewed in %v", f.batches)
-	}
-}
-
-// TestKeepAliveAtOnce: what need not wait is answered after what was asked before it,
-// and without others when there is nothing.
-func TestKeepAliveAtOnce(t *testing.T) {
-	_, f, lease, _ := leaseRig(t)
-	ctx := testContext(t)
-	if _, err := lease.LeaseGrant(ctx, &pb.LeaseGrantRequest{ID: 2, TTL: 60}); err != nil {
-		t.Fatal(err)
-	}
-	stream, err := lease.LeaseKeepAlive(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 3 {
-		f.mu.Lock()
-		f.hold, f.some, f.atOnce, f.batches = make(chan struct{}), true, 0, nil
-		f.mu.Unlock()
-		if err := stream.Send(&pb.LeaseKeepAliveRequest{ID: 1}); err != nil { // there is none: it waits
-			t.Fatal(err)
-		}
-		<-f.entered
-		for range 20 {
-			if err := stream.Send(&pb.LeaseKeepAliveRequest{ID: 2}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		time.Sleep(10 * time.Millisecond) // for them to be received; the test holds without
-		close(f.hold)
-		for i := range 21 {
-			if resp, err := stream.Recv(); err != nil || resp.ID != int64(min(i+1, 2)) {
-				t.Fatalf("answer %d: %v, %v", i, resp, err)
-			}
-		}
-		f.mu.Lock()
-		f.hold, f.atOnce = nil, 0
-		f.mu.Unlock()
-		for i := range 20 {
-			if err := stream.Send(&pb.LeaseKeepAliveRequest{ID: 2}); err != nil {
-				t.Fatal(err)
-			}
-			if resp, err := stream.Recv(); err != nil || resp.ID != 2 || resp.TTL != 60 || resp.Header.GetRevision() != 1 {
-				t.Fatalf("answer %d: %v, %v", i, resp, err)
-			}
-		}
-		f.mu.Lock()
-		if f.atOnce < 19 { // the first may come before it is known that what was before it is answered
-			t.Errorf("%d of 20 that came alone were answered at once", f.atOnce)
-		}
-		f.mu.Unlock()
 	}
 }
 
