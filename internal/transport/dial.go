@@ -63,8 +63,12 @@ func (t *Transport) greet(c *conn, purpose wire.Purpose, to cluster.NodeID) (wir
 	s := &sniffer{r: c}
 	var peer wire.Hello
 	err := wire.WriteJSON(c, wire.KindHello, own)
-	if err == nil {
-		peer, err = wire.ReadOpening(s)
+	if err == nil || hungUp(err) {
+		// Who turned this node away for its certificate has said so before it hung up.
+		var said error
+		if peer, said = wire.ReadOpening(s); err == nil || errors.As(said, new(*wire.Refusal)) {
+			err = said
+		}
 	}
 	took := time.Since(begun)
 	if err != nil {

@@ -1,13 +1,16 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,14 +21,26 @@ import (
 
 // turnedTo notes what a transport says of connections that came to nothing.
 type turnedTo struct {
-	mu  sync.Mutex
-	all []Turned
+	mu   sync.Mutex
+	all  []Turned
+	some chan struct{} // gets one for each; nil: nobody waits
 }
 
 func (x *turnedTo) note(e Turned) {
 	x.mu.Lock()
-	defer x.mu.Unlock()
 	x.all = append(x.all, e)
+	x.mu.Unlock()
+	if x.some != nil {
+		x.some <- struct{}{}
+	}
+}
+
+// wait returns when there is one more, or the test has waited for long enough.
+func (x *turnedTo) wait() {
+	select {
+	case <-x.some:
+	case <-time.After(time.Minute):
+	}
 }
 
 func (x *turnedTo) find(ok func(Turned) bool) bool {
@@ -147,7 +162,7 @@ func TestTLSTrouble(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				var near, far turnedTo
+				near, far := turnedTo{}, turnedTo{some: make(chan struct{}, 10)}
 				acceptor := &node{id: 2, control: func(_ context.Context, _ wire.Hello, _ wire.Request) wire.Response {
 					return wire.Response{Probe: &wire.ProbeReply{}}
 				}}
@@ -157,6 +172,9 @@ func TestTLSTrouble(t *testing.T) {
 				tb.Start()
 				ta := New(Config{Network: from, Handler: &node{id: 1}, Turned: near.note})
 				_, _, err = ta.Call(t.Context(), l.Addr().String(), 0, wire.Request{Probe: &wire.Probe{}})
+				if c.atOther != "" {
+					far.wait() // closing it might come before it has read the last word
+				}
 				_ = tb.Close() // waits for the acceptor's side
 				_ = ta.Close()
 				if c.atDialler == "" {
@@ -253,5 +271,42 @@ func TestTLSRenewed(t *testing.T) {
 	case <-got:
 	case <-time.After(time.Minute):
 		t.Fatalf("nothing comes: %+v", ta.Peers())
+	}
+}
+
+// hungUpConn is a connection that takes nothing any more, and holds what the other
+// side said before it hung up.
+type hungUpConn struct {
+	net.Conn
+	said bytes.Buffer
+}
+
+func (c *hungUpConn) Write([]byte) (int, error) {
+	return 0, &net.OpError{Op: "write", Err: syscall.EPIPE}
+}
+func (c *hungUpConn) Read(b []byte) (int, error) { return c.said.Read(b) }
+func (c *hungUpConn) Close() error               { return nil }
+
+func (c *hungUpConn) Listen(string) (net.Listener, error) { return nil, errors.ErrUnsupported }
+func (c *hungUpConn) Dial(context.Context, string) (net.Conn, error) {
+	return c, nil
+}
+
+// Who is turned away before it has said who it is hears why all the same.
+func TestTurnedAwayBeforeTheGreeting(t *testing.T) {
+	for _, refused := range []bool{true, false} {
+		c := &hungUpConn{}
+		if refused {
+			if err := wire.WriteOpening(&c.said, wire.Hello{}, &wire.Refusal{Code: wire.RefusedTLSExpected}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tr := New(Config{Network: c, Handler: &node{id: 1}})
+		_, _, err := tr.Call(t.Context(), "b:1", 0, wire.Request{Probe: &wire.Probe{}})
+		r, ok := errors.AsType[*wire.Refusal](err)
+		if err == nil || ok != refused || refused && r.Code != wire.RefusedTLSExpected || !refused && !strings.Contains(err.Error(), "hung up") {
+			t.Errorf("refused %v: %v", refused, err)
+		}
+		_ = tr.Close()
 	}
 }
