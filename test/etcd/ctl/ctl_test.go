@@ -126,10 +126,16 @@ var incidental = []struct {
 	{regexp.MustCompile(`took = [0-9a-zµ.]+|took [0-9a-zµ.]+`), "took T"},
 	{regexp.MustCompile(`"ts":"[^"]*"`), `"ts":T`},
 	{regexp.MustCompile(`"target":"[^"]*"`), `"target":HOST`},
-	{regexp.MustCompile(`\b[0-9a-f]{14,16}\b`), "ID"},
-	{regexp.MustCompile(`\b[0-9]{17,20}\b`), "N"},
+	// In hexadecimal without leading zeros, or in decimal: either may be short.
+	{regexp.MustCompile(`\b([0-9a-f]{8,16}|[0-9]{17,20})\b`), "ID"},
 	{regexp.MustCompile(`[0-9.]+ (MB|kB|B)\b`), "SIZE"},
 }
+
+// A table is as wide as the IDs in it, of which one of sixteen is shorter.
+var (
+	rowOfTable = regexp.MustCompile(`(?m)^[+|].*$`)
+	width      = regexp.MustCompile(` +|--+`)
+)
 
 func (s *subject) normal(text string) string {
 	for _, name := range []string{"{dir}", "{member}"} {
@@ -138,7 +144,24 @@ func (s *subject) normal(text string) string {
 	for _, i := range incidental {
 		text = i.is.ReplaceAllString(text, i.as)
 	}
-	return text
+	return rowOfTable.ReplaceAllStringFunc(text, func(row string) string {
+		return width.ReplaceAllStringFunc(row, func(w string) string { return w[:1] })
+	})
+}
+
+// However short its ID is by chance, what is printed of a member is the same.
+func TestShortIDs(t *testing.T) {
+	member := func(id string) string {
+		rule := "+" + strings.Repeat("-", len(id)+2) + "+---------+\n"
+		return id + ", started\n" + rule + fmt.Sprintf("| %-*s | STATUS  |\n", len(id), "ID") + rule + "| " + id + " | started |\n" + rule
+	}
+	s := &subject{named: map[string]string{"{dir}": "{dir}", "{member}": "{member}"}}
+	want := s.normal(member("8e9e05c52164694d"))
+	for _, id := range []string{"8e9e05c52164694", "e9e05c521646", "12345678901", "1234567890123456"} {
+		if got := s.normal(member(id)); got != want {
+			t.Errorf("%s: %s\nand not %s", id, got, want)
+		}
+	}
 }
 
 func withoutEtcd(env []string) []string {
