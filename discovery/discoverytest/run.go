@@ -182,7 +182,7 @@ func (r *run) end() {
 func (r *run) leftNothing() {
 	r.t.Helper()
 	var left string
-	for range 100 {
+	for range 500 { // five seconds: the machine may be busy
 		if left = goroutines(r.mark); left == "" {
 			return
 		}

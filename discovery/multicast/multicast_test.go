@@ -66,7 +66,7 @@ func hears(on *net.Interface) error {
 	if _, err := out.WriteTo(word, group); err != nil {
 		return err
 	}
-	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
 	b := make([]byte, 9000)
 	for {
 		n, _, err := c.ReadFrom(b)
