@@ -14,6 +14,8 @@ SEEDS ?= 10000
 BENCH ?=
 # Flags for the tests of Kubernetes; KUBERNETES=-short leaves out its watch cache.
 KUBERNETES ?=
+# Flags for the test of kube-apiserver, such as APISERVER='-objects 10000 -etcd /usr/bin/etcd'.
+APISERVER ?=
 
 .PHONY: help
 help: ## list the targets
@@ -101,6 +103,11 @@ compat: ## hold muster to a real etcd: the tests of test/etcd
 .PHONY: compat-kubernetes
 compat-kubernetes: ## the tests of Kubernetes' storage layer on muster (some five minutes of CPU time to compile, once)
 	cd test/etcd/kubernetes && $(GO) test -count 1 -timeout 40m . $(KUBERNETES)
+
+# Vetted here and not by `make vet`, for it takes Kubernetes' clients to do so.
+.PHONY: compat-apiserver
+compat-apiserver: ## a whole kube-apiserver on three members, some of them killed (some ten minutes of CPU time to compile, once)
+	cd test/etcd/apiserver && $(GO) vet -trimpath . && $(GO) test -trimpath -count 1 -timeout 60m -v . $(APISERVER)
 
 .PHONY: check
 check: ## everything that must hold: build, vet, race tests (with floors and docs), crash disk, simulator, explorer, mutants, etcd, lint, short fuzz

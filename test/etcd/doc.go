@@ -10,5 +10,6 @@
 //   - robustness: histories with killed members, judged by the validators of
 //     etcd's own robustness tests.
 //
-// The tests of Kubernetes' storage layer are in kubernetes, a module again.
+// The tests of Kubernetes' storage layer are in kubernetes, a module again, and
+// a whole kube-apiserver on members in apiserver, another.
 package etcd
