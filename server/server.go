@@ -174,7 +174,7 @@ func newServer(cfg Config, of parts) *Server {
 		Version: EtcdVersion, RequestTimeout: cfg.RequestTimeout, PeerScheme: scheme(cfg.Node.PeerTLS.CertFile != "" || cfg.Node.PeerTLS.Auto),
 		Auth: of.auth, Leases: s.keepLeases(), MinLeaseTTL: cfg.minLeaseTTL(),
 		SnapshotBytesPerSecond: cfg.Node.SnapshotSendBytesPerSecond,
-		ProgressInterval:       cfg.WatchProgressInterval, ElectionTimeout: cfg.election(),
+		ProgressInterval:       cfg.WatchProgressInterval, ElectionTimeout: cfg.election(), Ready: of.node.Ready,
 		MaxTxnOps: cfg.Limits.TxnOps, MaxRequestBytes: cfg.Limits.RequestBytes,
 	}))
 	s.api = api

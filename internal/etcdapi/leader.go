@@ -17,16 +17,36 @@ func (s *Server) requireLeaderUnary(ctx context.Context, req any, _ *grpc.UnaryS
 	return next(ctx, req)
 }
 
-// requireLeaderStream does the same, and ends the stream when the leader is
-// lost later on.
+// requireLeaderStream does the same, once the member has begun, and ends the
+// stream when the leader is lost later on.
 func (s *Server) requireLeaderStream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 	if !requiresLeader(stream.Context()) {
 		return next(srv, stream)
+	}
+	if err := s.begun(stream.Context()); err != nil {
+		return err
 	}
 	if err := s.requireLeader(stream.Context()); err != nil {
 		return err
 	}
 	return s.whileLed(srv, stream, next)
+}
+
+// begun waits until the member has been ready once since it was started, as long
+// as a request may take. etcd's port is closed until then, on which a client goes
+// on to try; where a watch hears that there is no leader it ends (clientv3), and
+// Kubernetes, whose watches all require one, would list everything anew.
+func (s *Server) begun(ctx context.Context) error {
+	if s.cfg.Ready == nil {
+		return nil
+	}
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	err := s.cfg.Ready(ctx)
+	if err != nil && ctx.Err() != nil {
+		return rpctypes.ErrGRPCTimeout
+	}
+	return s.toGRPC(err)
 }
 
 func requiresLeader(ctx context.Context) bool {

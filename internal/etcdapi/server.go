@@ -126,6 +126,10 @@ type Config struct {
 	// ProgressInterval is the time between progress notifications of watches.
 	// Default [DefaultProgressInterval], at least 100 ms.
 	ProgressInterval time.Duration
+	// Ready returns once the member has known a leader and caught up with it since
+	// it was started. Streams of clients that require a leader wait for it.
+	// Optional.
+	Ready func(context.Context) error
 	// ElectionTimeout is the cluster's; three of them without a leader end the
 	// streams of clients that require one. Default 1 s.
 	ElectionTimeout time.Duration
