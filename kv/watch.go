@@ -23,12 +23,12 @@ type WatchSpec struct {
 	PrevKV   bool   // each event with the version before, where it is not compacted
 }
 
-// WatchBatch is what one watch is told at once: all of its events of one or
+// WatchBatch is what a watch is told at once: all of its events of one or
 // more revisions that follow on those of the batch before. A revision is divided
 // between batches only if it holds more than some mebibytes of events for the
 // watch; the parts follow each other, and no batch of another watch is between them.
 type WatchBatch struct {
-	ID        int64
+	IDs       []int64         // whom it is for: one watch, or several that are told the same
 	Events    []*mvccpb.Event // by revision, and within it by sub-revision; shared: not to be changed
 	Revision  int64           // for the header: of the last event, or the store's if the past was read
 	Partial   bool            // the next batch has more events of the last one's revision, or says that they are compacted
@@ -49,6 +49,7 @@ type Watches struct {
 	byID map[int64]*watcher
 
 	scratch []*pageEvent // what Poll is at
+	polled  []*watcher   // for whom
 	cut     cutWatch
 
 	// Guarded by hub.mu.
@@ -136,25 +137,28 @@ func (g *Watches) Ready() <-chan struct{} {
 	return g.wake
 }
 
-// Poll does a bounded piece of work for one watch of the group, and returns a
-// batch if that gave one; more says that there is work left for another call.
+// Poll does a bounded piece of work for one watch of the group, or for several
+// that are told the same, and returns a batch if that gave one; more says that there is work left for another call.
 // Except for reading from disk it never waits. Errors are [ErrClosed] and
 // those of the disk.
 func (g *Watches) Poll() (batch *WatchBatch, more bool, err error) {
 	h := &g.s.hub
-	w, t := g.cut.w, g.cut.task()
-	if w == nil {
-		if w, t, err = h.take(g); err != nil || w == nil {
+	ws, t := append(g.polled[:0], g.cut.w), g.cut.task()
+	if g.cut.w == nil {
+		if ws, t, err = h.take(g, ws[:0]); err != nil || len(ws) == 0 {
 			return nil, false, err
 		}
 	}
+	g.polled = ws
+	defer clear(ws) // watches that end meanwhile would be kept
+	w := ws[0]
 	p := piece{events: t.due, through: t.through, current: t.through}
 	if t.due == nil {
 		if p, err = g.s.past(w, t); err != nil {
 			return nil, false, err
 		}
 	}
-	batch, err = g.batch(w, &p)
+	batch, err = g.batch(ws, &p)
 	clear(g.scratch) // it would keep pages alive
 	if err != nil {
 		return nil, false, err
@@ -167,19 +171,23 @@ func (g *Watches) Poll() (batch *WatchBatch, more bool, err error) {
 	if p.compacted != 0 {
 		g.Remove(w.id)
 	}
-	return batch, h.done(w, p.through), nil
+	return batch, h.done(g, ws, p.through), nil
 }
 
 // batch makes one of what was found, nil if that is nothing.
-func (g *Watches) batch(w *watcher, p *piece) (*WatchBatch, error) {
-	if p.compacted != 0 {
-		return &WatchBatch{ID: w.id, Compacted: p.compacted}, nil
-	}
-	if len(p.events) == 0 {
+func (g *Watches) batch(ws []*watcher, p *piece) (*WatchBatch, error) {
+	if p.compacted == 0 && len(p.events) == 0 {
 		return nil, nil
 	}
-	b := &WatchBatch{ID: w.id, Revision: p.current, Events: make([]*mvccpb.Event, 0, len(p.events))}
-	if !w.PrevKV {
+	b := &WatchBatch{IDs: make([]int64, len(ws)), Compacted: p.compacted}
+	for i, w := range ws {
+		b.IDs[i] = w.id
+	}
+	if p.compacted != 0 {
+		return b, nil
+	}
+	b.Revision, b.Events = p.current, make([]*mvccpb.Event, 0, len(p.events))
+	if !ws[0].PrevKV {
 		for _, e := range p.events {
 			b.Events = append(b.Events, e.event())
 		}

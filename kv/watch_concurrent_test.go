@@ -60,8 +60,8 @@ func readAll(ctx context.Context, s *Store, last int64, dawdle bool) error {
 		}
 		for i, e := range b.Events {
 			rev, key := next+int64(i/2), string("ab"[i%2])
-			if b.ID != 1 || e.Kv.ModRevision != rev || string(e.Kv.Key) != key || string(e.Kv.Value) != fmt.Sprint(rev) {
-				return fmt.Errorf("watch %d, event %d after revision %d: %v", b.ID, i, next-1, e)
+			if b.IDs[0] != 1 || e.Kv.ModRevision != rev || string(e.Kv.Key) != key || string(e.Kv.Value) != fmt.Sprint(rev) {
+				return fmt.Errorf("watch %d, event %d after revision %d: %v", b.IDs[0], i, next-1, e)
 			}
 		}
 		if next += int64(len(b.Events) / 2); len(b.Events)%2 != 0 {
@@ -117,7 +117,7 @@ func TestProgressFollowsEvents(t *testing.T) {
 		t.Errorf("progress of all at %d before the event", rev)
 	}
 	b, more, err := g.Poll()
-	if err != nil || b == nil || b.ID != 1 || b.Revision != 2 || more {
+	if err != nil || b == nil || b.IDs[0] != 1 || b.Revision != 2 || more {
 		t.Fatalf("poll: %+v, %v, %v", b, more, err)
 	}
 	if rev, ok := g.ProgressAll(); !ok || rev != 2 {

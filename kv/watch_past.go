@@ -17,6 +17,7 @@ type watchLimits struct {
 	tail      int // bytes of the newest changes that are kept after that, beside the page of the newest
 	few       int // watches whose revisions Apply itself notes
 	due       int // revisions with events that a watch may lag before it searches for them instead
+	alike     int // watches that one batch is for
 	revisions int // in a batch
 	bytes     int // of a batch; the revision that reaches it is the last
 	events    int // looked at in one piece of work, likewise
@@ -25,7 +26,7 @@ type watchLimits struct {
 
 func defaultWatchLimits() watchLimits {
 	return watchLimits{
-		inbox: 16 << 20, tail: 8 << 20, few: 2000, due: 64,
+		inbox: 16 << 20, tail: 8 << 20, few: 2000, due: 64, alike: 64,
 		revisions: 1000, bytes: 1 << 20, events: 20_000, part: 16 << 20,
 	}
 }

@@ -22,18 +22,29 @@ type watching struct {
 // watchWorld is a world with watches, in a few groups.
 type watchWorld struct {
 	*world
-	groups []*Watches
-	of     []map[int64]*watching // by group
-	ids    int64
-	told   int           // events
-	gone   int           // watches that compaction overtook
-	parts  int           // batches that ended in the midst of a revision
-	going  map[int]int64 // group: the watch that such a batch was for
+	groups   []*Watches
+	of       []map[int64]*watching // by group
+	ids      int64
+	told     int           // events
+	gone     int           // watches that compaction overtook
+	together int           // batches for several watches
+	parts    int           // batches that ended in the midst of a revision
+	going    map[int]int64 // group: the watch that such a batch was for
+}
+
+func newWatchWorld(t *testing.T, seed uint64) *watchWorld {
+	w := &watchWorld{world: newWorld(t, seed), groups: make([]*Watches, 3), going: map[int]int64{}}
+	for range w.groups {
+		w.of = append(w.of, map[int64]*watching{})
+	}
+	w.follow()
+	return w
 }
 
 func (w *watchWorld) limits() watchLimits {
 	return watchLimits{
 		inbox: pick(w.rnd, 0, 600, 2000, 16<<20), tail: pick(w.rnd, 0, 600, 2000, 16<<20), few: pick(w.rnd, 0, 2000), due: pick(w.rnd, 1, 3, 64),
+		alike:     pick(w.rnd, 1, 2, 64),
 		revisions: pick(w.rnd, 1, 3, 1000), bytes: pick(w.rnd, 1, 300, 1<<20), events: pick(w.rnd, 1, 7, 20_000),
 		part: pick(w.rnd, 150, 700, 16<<20),
 	}
@@ -91,17 +102,31 @@ func (w *watchWorld) poll(group, pieces int) {
 	}
 }
 
-// check holds a batch against the model: it is the next events of the watch,
-// and none of its last revision is missing, but for what comes with the next
-// batch of the group.
+// check holds a batch against the model, for each of the watches that it is for.
 func (w *watchWorld) check(group int, b *WatchBatch) {
 	w.t.Helper()
-	c := w.of[group][b.ID]
-	if c == nil {
-		w.t.Fatalf("batch for watch %d, which is not there", b.ID)
+	if len(b.IDs) == 0 || len(b.IDs) > 1 && (b.Partial || b.Compacted != 0) {
+		w.t.Fatalf("batch %+v is for %d watches", b, len(b.IDs))
 	}
-	if going, is := w.going[group]; is && going != b.ID {
-		w.t.Fatalf("batch for watch %d, when watch %d has a part of revision %d", b.ID, going, w.of[group][going].next)
+	for _, id := range b.IDs {
+		w.checkOne(group, id, b)
+	}
+	if len(b.IDs) > 1 {
+		w.together++
+	}
+}
+
+// checkOne holds what a watch is told against the model: it is the next events of
+// the watch, and none of its last revision is missing, but for what comes with the
+// next batch of the group.
+func (w *watchWorld) checkOne(group int, id int64, b *WatchBatch) {
+	w.t.Helper()
+	c := w.of[group][id]
+	if c == nil {
+		w.t.Fatalf("batch for watch %d, which is not there", id)
+	}
+	if going, is := w.going[group]; is && going != id {
+		w.t.Fatalf("batch for watch %d, when watch %d has a part of revision %d", id, going, w.of[group][going].next)
 	}
 	delete(w.going, group)
 	if b.Compacted != 0 {
@@ -109,7 +134,7 @@ func (w *watchWorld) check(group int, b *WatchBatch) {
 			w.t.Fatalf("%+v of watch %+v; compacted is %d", b, c, w.model.compacted)
 		}
 		w.gone++
-		delete(w.of[group], b.ID)
+		delete(w.of[group], id)
 		return
 	}
 	last := b.Events[len(b.Events)-1].Kv.ModRevision
@@ -129,7 +154,7 @@ func (w *watchWorld) check(group int, b *WatchBatch) {
 		return
 	}
 	w.parts++
-	w.going[group] = b.ID
+	w.going[group] = id
 	if c.next != last {
 		c.next, c.part = last, 0
 	}
@@ -192,17 +217,7 @@ func (w *watchWorld) step() {
 	case n < 85:
 		w.poll(w.rnd.IntN(len(w.groups)), w.rnd.IntN(20))
 	case n < 90:
-		group := w.rnd.IntN(len(w.groups))
-		for id := range w.of[group] {
-			if !w.groups[group].Remove(id) {
-				w.t.Fatalf("watch %d can't be removed", id)
-			}
-			delete(w.of[group], id)
-			if w.going[group] == id {
-				delete(w.going, group)
-			}
-			break
-		}
+		w.remove()
 	case n < 93:
 		w.settle()
 	case n < 95:
@@ -215,6 +230,21 @@ func (w *watchWorld) step() {
 		w.restart(pick(w.rnd, w.crash, w.crashWithin))
 	default:
 		w.restart(w.image)
+	}
+}
+
+// remove ends a watch of one group, if that has any.
+func (w *watchWorld) remove() {
+	group := w.rnd.IntN(len(w.groups))
+	for id := range w.of[group] {
+		if !w.groups[group].Remove(id) {
+			w.t.Fatalf("watch %d can't be removed", id)
+		}
+		delete(w.of[group], id)
+		if w.going[group] == id {
+			delete(w.going, group)
+		}
+		break
 	}
 }
 
@@ -248,11 +278,7 @@ func TestWatchesSeeTheModel(t *testing.T) {
 	for seed := range uint64(10) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			w := &watchWorld{world: newWorld(t, seed), groups: make([]*Watches, 3), going: map[int]int64{}}
-			for range w.groups {
-				w.of = append(w.of, map[int64]*watching{})
-			}
-			w.follow()
+			w := newWatchWorld(t, seed)
 			for range 400 {
 				w.step()
 			}

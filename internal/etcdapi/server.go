@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -151,6 +152,7 @@ type Server struct {
 	requiring requiring
 	caughtUp  caughtUp
 	passwords *passwords
+	newest    atomic.Pointer[told]
 }
 
 // New returns a Server; it starts nothing.
@@ -183,6 +185,7 @@ func New(cfg Config) *Server {
 func (s *Server) Options() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.NumStreamWorkers(streamWorkers),
+		grpc.ForceServerCodecV2(newCodec()),
 		grpc.MaxRecvMsgSize(s.MaxMessageBytes()),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.MaxSendMsgSize(math.MaxInt32),

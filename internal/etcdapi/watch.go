@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
@@ -62,10 +63,12 @@ type watchStream struct {
 	nextID   int64          // the next that may be free
 	over     map[int64]bool // IDs of watches that ended by compaction: as in etcd they are taken until the client cancels them
 	progress bool           // was asked for, and not all watches were ready to answer
+	scratch  encoded        // what is being sent
 }
 
 // streamWatch is what the stream knows of one watch.
 type streamWatch struct {
+	id       mem.Buffer // as it is said in each response
 	fragment bool
 	notify   bool // tell progress while nothing happens
 	quiet    bool // nothing was told since the last tick
@@ -137,7 +140,7 @@ func (ws *watchStream) progressInterval() time.Duration {
 	return d + rand.N(d/10)
 }
 
-// deliver does a piece of work for one watch; more says that others wait. It
+// deliver does a piece of work, as [kv.Watches.Poll] does; more says that others wait. It
 // goes on until a revision has been told that is told in parts: clients put those
 // together, and lose what comes in between.
 func (ws *watchStream) deliver() (more bool, err error) {
@@ -174,20 +177,46 @@ func (ws *watchStream) isEnding() bool {
 // tell sends a batch. The parts of a revision are fragments, also for who did not
 // ask for those: a revision in two responses would be taken for two.
 func (ws *watchStream) tell(b *kv.WatchBatch) error {
-	w := ws.of[b.ID]
-	resp := &pb.WatchResponse{Header: ws.headerAt(b.Revision), WatchId: b.ID, Events: b.Events, Fragment: b.Partial}
+	h := ws.headerAt(b.Revision)
 	if b.Compacted != 0 {
-		delete(ws.of, b.ID)
-		ws.over[b.ID] = true
-		resp.Canceled, resp.CompactRevision = true, b.Compacted
-		resp.Header.Revision = 0 // as in etcd
+		return ws.tellCompacted(b, h)
 	}
-	w.quiet = false
-	if w.fragment {
-		return sendFragments(resp, ws.cfg.MaxRequestBytes+overheadBytes, ws.stream.Send)
+	t, err := ws.tellable(h, b.Events, b.Partial)
+	if err != nil {
+		return err
 	}
-	return ws.stream.Send(resp)
+	limit := ws.cfg.MaxRequestBytes + overheadBytes
+	for _, id := range b.IDs {
+		w := ws.of[id]
+		w.quiet = false
+		if w.fragment && t.bytes.Len()+w.id.Len()+fragmentBytes >= limit {
+			err = sendFragments(&pb.WatchResponse{Header: h, WatchId: id, Events: b.Events, Fragment: b.Partial}, limit, ws.stream.Send)
+		} else {
+			ws.scratch.buffers = [...]mem.Buffer{t.bytes, w.id}
+			err = ws.stream.SendMsg(&ws.scratch)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+func (ws *watchStream) tellCompacted(b *kv.WatchBatch, h *pb.ResponseHeader) error {
+	h.Revision = 0 // as in etcd
+	for _, id := range b.IDs {
+		delete(ws.of, id)
+		ws.over[id] = true
+		err := ws.stream.Send(&pb.WatchResponse{Header: h, WatchId: id, Canceled: true, CompactRevision: b.Compacted})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fragmentBytes is what a response takes to say that it is a fragment.
+const fragmentBytes = 2
 
 // answer carries out one request. As in etcd, one that is not known is passed
 // over.

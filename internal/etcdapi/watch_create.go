@@ -37,7 +37,7 @@ func (ws *watchStream) create(ctx context.Context, r *pb.WatchCreateRequest) err
 	if err != nil {
 		return ws.toGRPC(err)
 	}
-	ws.of[id] = &streamWatch{fragment: r.Fragment, notify: r.ProgressNotify, quiet: r.ProgressNotify}
+	ws.of[id] = &streamWatch{id: watchIDField(id), fragment: r.Fragment, notify: r.ProgressNotify, quiet: r.ProgressNotify}
 	return ws.stream.Send(&pb.WatchResponse{Header: ws.headerAt(rev), WatchId: id, Created: true})
 }
 
