@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/protobuf/proto"
@@ -25,6 +26,8 @@ type applier struct {
 	counts *counts
 	limits pieceLimits
 	enc    encoder
+
+	committed func(time.Duration) // Options.OnCommit
 
 	gen      *generation // of the current Apply call
 	begin    int64       // revision before the current command

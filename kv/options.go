@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -20,6 +21,12 @@ type Options struct {
 	MemTableBytes int64        // written and not yet flushed, of one of up to four tables; 0: 32 MiB
 	Logger        *slog.Logger // nil: silent
 	Tokens        Tokens       // is told of those that users are given; nil: nobody is
+
+	// OnCommit is called with the time that each batch took to get into the engine:
+	// microseconds, unless it waits because what is flushed in the background lags,
+	// which is when the disk is too slow. It is called by the goroutine that applies,
+	// and must return at once. nil: nobody's.
+	OnCommit func(time.Duration)
 
 	// Fatal is called, at most once, when the storage engine can't go on and
 	// must not return to it: its manifest could not be written. It is meant to

@@ -2,6 +2,7 @@ package kv
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -91,8 +92,12 @@ func (a *applier) spill() error {
 
 // apply writes a batch, and counts it.
 func (a *applier) apply(g *generation, b *pebble.Batch) error {
+	began := time.Now()
 	if err := g.db.Apply(b, pebble.NoSync); err != nil {
 		return err
+	}
+	if a.committed != nil {
+		a.committed(time.Since(began))
 	}
 	g.pending.Add(int64(b.Len()))
 	a.known.written.Add(int64(b.Len()))

@@ -52,7 +52,7 @@ func New(opt Options) *Store {
 		failed: make(chan struct{}), hashing: make(chan struct{}, 1),
 	}
 	s.applier.known, s.applier.hub, s.applier.counts = &s.known, &s.hub, &s.counts
-	s.applier.limits = defaultPieceLimits()
+	s.applier.limits, s.applier.committed = defaultPieceLimits(), s.opt.OnCommit
 	s.hub.init()
 	s.known.tokens = s.opt.Tokens
 	return s

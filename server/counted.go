@@ -17,10 +17,10 @@ import (
 // tally is what is counted on the way of requests for /metrics.
 type tally struct {
 	rpc             *rpcMetrics
-	healthy, sick   atomic.Uint64 // answers of /health
-	failed          atomic.Uint64 // proposals
-	received, sent  atomic.Uint64 // bytes of gRPC's clients
-	logSync         prometheus.Histogram
+	healthy, sick   atomic.Uint64            // answers of /health
+	failed          atomic.Uint64            // proposals
+	received, sent  atomic.Uint64            // bytes of gRPC's clients
+	logSync, commit prometheus.Histogram     // of the log to disk, and of commands into the store
 	trips           *prometheus.HistogramVec // to other members and back
 	known           atomic.Pointer[member]   // for the IDs by which clients know members; nil before there is a node
 	failedReadIndex atomic.Uint64
@@ -28,13 +28,16 @@ type tally struct {
 
 func newTally(extensive bool) *tally {
 	return &tally{
-		rpc: newRPCMetrics(extensive),
-		logSync: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "etcd_disk_wal_fsync_duration_seconds", Help: "The latency distributions of fsync called by WAL.",
-			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
-		}),
-		trips: newTrips(),
+		rpc:     newRPCMetrics(extensive),
+		logSync: newDuration("etcd_disk_wal_fsync_duration_seconds", "The latency distributions of fsync called by WAL."),
+		commit:  newDuration("etcd_disk_backend_commit_duration_seconds", "The latency distributions of commit called by backend."),
+		trips:   newTrips(),
 	}
+}
+
+// newDuration is of something that the disk does, with etcd's buckets.
+func newDuration(name, help string) prometheus.Histogram {
+	return prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: prometheus.ExponentialBuckets(0.001, 2, 14)})
 }
 
 // attended is the node, with what the server adds to it: it counts the proposals

@@ -14,7 +14,7 @@ import (
 func (s *Server) metrics() http.Handler {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(
-		newCollector(s), newPeerCollector(s), s.tally.rpc, s.tally.logSync, s.tally.trips,
+		newCollector(s), newPeerCollector(s), s.tally.rpc, s.tally.logSync, s.tally.commit, s.tally.trips,
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)

@@ -90,7 +90,7 @@ func TestMetricsOfEtcdCountTheSame(t *testing.T) {
 	rose(1, "grpc_server_handled_total", append(kv, "grpc_method=Range", "grpc_code=OK")...)
 	rose(1, "grpc_server_handled_total", append(kv, "grpc_method=Range", "grpc_code=InvalidArgument")...)
 	rose(3, "grpc_server_msg_received_total", append(kv, "grpc_method=Put")...)
-	for _, name := range []string{"etcd_disk_wal_fsync_duration_seconds", "etcd_network_client_grpc_received_bytes_total", "etcd_network_client_grpc_sent_bytes_total"} {
+	for _, name := range []string{"etcd_disk_wal_fsync_duration_seconds", "etcd_disk_backend_commit_duration_seconds", "etcd_network_client_grpc_received_bytes_total", "etcd_network_client_grpc_sent_bytes_total"} {
 		if value(t, after, name) <= value(t, before, name) {
 			t.Errorf("%s has not risen", name)
 		}

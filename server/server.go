@@ -108,8 +108,12 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	advertise := cfg.advertised(p.clients)
-	store := kv.New(kv.Options{CacheBytes: cfg.CacheBytes, Logger: cfg.Node.Logger, Fatal: cfg.Fatal, Tokens: auth.Tokens})
-	of := parts{store: store, size: store.Size, events: &recorder{}, tally: newTally(cfg.Metrics == "extensive"), auth: auth}
+	t := newTally(cfg.Metrics == "extensive")
+	store := kv.New(kv.Options{
+		CacheBytes: cfg.CacheBytes, Logger: cfg.Node.Logger, Fatal: cfg.Fatal, Tokens: auth.Tokens,
+		OnCommit: func(took time.Duration) { t.commit.Observe(took.Seconds()) },
+	})
+	of := parts{store: store, size: store.Size, events: &recorder{}, tally: t, auth: auth}
 	nc, early := nodeConfig(cfg, advertise, of), &early{store: store}
 	early.hear(&nc)
 	node, err := muster.Start(ctx, nc, store)
