@@ -166,7 +166,7 @@ func (c *etcdCommand) peerAddresses() error {
 		return err
 	}
 	if strings.Contains(c.said["initial-advertise-peer-urls"], ",") {
-		c.note("members are told one of --initial-advertise-peer-urls, %s", own)
+		c.note("members are told one of --initial-advertise-peer-urls, %s; the others are not used", own)
 	}
 	c.set("peer-listen", strings.Join(addrs, ","))
 	if own.Port() != "0" { // else it is the port that will have been chosen
