@@ -44,6 +44,10 @@ type Config struct {
 	// Default: 5 s and two election timeouts, as in etcd.
 	RequestTimeout time.Duration
 
+	// SlowRequest is from where on a call that is no stream is told of in the log.
+	// Default: 300 ms, as in etcd; negative: never.
+	SlowRequest time.Duration
+
 	// WatchProgressInterval is how often watches that want it and have nothing
 	// to tell are told that nothing happened. Default: 10 min; at least 100 ms.
 	WatchProgressInterval time.Duration
@@ -117,6 +121,9 @@ const (
 
 // withDefaults is a copy of c with the defaults of this package filled in.
 func (c Config) withDefaults() Config {
+	if c.SlowRequest == 0 {
+		c.SlowRequest = slowRequest
+	}
 	if c.Listen == "" {
 		c.Listen = defaultListen
 	}

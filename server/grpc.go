@@ -48,7 +48,8 @@ func (g GRPC) options() []grpc.ServerOption {
 
 // newGRPC is the server of all services; s.health tells of its state.
 func (s *Server) newGRPC(api *etcdapi.Server) *grpc.Server {
-	g := grpc.NewServer(slices.Concat(s.tally.rpc.options(), api.Options(), s.cfg.GRPC.options())...)
+	slow := &slowRequests{log: s.log, than: s.cfg.SlowRequest}
+	g := grpc.NewServer(slices.Concat(s.tally.rpc.options(), slow.options(), api.Options(), s.cfg.GRPC.options())...)
 	api.Register(g)
 	s.locks.Register(g)
 	s.health = health.NewServer()

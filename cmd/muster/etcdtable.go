@@ -122,7 +122,7 @@ var etcdFlags = []etcdFlag{
 	{name: "log-format", to: "log-format", kind: made, note: "`console` is `text`, the default"},
 	{name: "enable-log-rotation", kind: pointless, bool: true},
 	{name: "log-rotation-config-json", kind: pointless},
-	{name: "warning-unary-request-duration", kind: pointless},
+	{name: "warning-unary-request-duration", to: "warning-unary-request-duration", unit: "ns", note: "one line a second at most"},
 
 	{name: "enable-distributed-tracing", kind: pointless, bool: true},
 	{name: "distributed-tracing-address", kind: pointless},

@@ -104,6 +104,7 @@ func (f *serveFlags) registerPace(set *pflag.FlagSet) {
 	set.DurationVar(&n.ElectionTimeout, "election-timeout", time.Second, "time without a leader before an election; at least five heartbeats")
 	set.Int64Var(&n.SnapshotLogBytes, "snapshot-log-bytes", 64<<20, "how much log is gathered before a snapshot is taken and the log before it is dropped")
 	set.Int64Var(&n.SnapshotSendBytesPerSecond, "snapshot-send-rate", 0, "how fast snapshots are sent, in bytes a second (default: as fast as it goes)")
+	set.DurationVar(&f.cfg.SlowRequest, "warning-unary-request-duration", 300*time.Millisecond, "from when on a request that took long is told of in the log, once a second at most; negative is never")
 	set.DurationVar(&f.cfg.WatchProgressInterval, "watch-progress-notify-interval", 10*time.Minute, "how often watches that ask for it are told that nothing happened")
 	set.DurationVar(&f.cfg.CorruptCheck.Every, "corrupt-check-time", 0, "how often the leader compares what the members hold, and raises the alarm CORRUPT for one that differs (default: never)")
 	set.BoolVar(&f.cfg.CorruptCheck.AtStart, "initial-corrupt-check", false, "do so once when this member is ready")
