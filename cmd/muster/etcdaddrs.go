@@ -332,6 +332,15 @@ func (c *etcdCommand) logging() error {
 	} else if l != "" {
 		c.set("log-level", l)
 	}
+	if list := c.said["log-outputs"]; list != "" {
+		outputs := strings.Split(list, ",")
+		for i, o := range outputs {
+			if o == "default" || o == "systemd/journal" {
+				outputs[i] = "stderr"
+			}
+		}
+		c.set("log-outputs", strings.Join(outputs, ","))
+	}
 	switch f := c.said["log-format"]; f {
 	case "", "console":
 	case "json":

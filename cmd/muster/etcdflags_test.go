@@ -192,7 +192,7 @@ peer-transport-security:
 			t.Fatal(err)
 		}
 		if f.cfg.Node.Name != "a" || f.cfg.Node.DataDir != "a.etcd" || f.cfg.Node.HeartbeatInterval != 200*time.Millisecond || len(f.cfg.Node.Seeds) != 2 || !f.cfg.TLS.ClientAuth || f.cfg.TLS.CertFile != "c" || len(f.cfg.TLS.AllowedHostnames) != 1 ||
-			strings.Join(c.idle, " ") != "--peer-client-cert-auth --log-outputs" {
+			strings.Join(c.idle, " ") != "--peer-client-cert-auth" {
 			t.Errorf("%+v, %s", f, c.idle)
 		}
 	}

@@ -31,7 +31,7 @@ var manifests = []manifest{
 	{name: "Kubernetes, GCE manifest", idle: "--peer-client-cert-auth --initial-cluster-state", env: "TARGET_STORAGE=etcd3 ETCD_PORT=tcp://10.0.0.1:2379", line: `--name=etcd-m --listen-peer-urls=https://192.0.2.1:2380 --initial-advertise-peer-urls=https://192.0.2.1:2380
 		--advertise-client-urls=http://127.0.0.1:2379 --listen-client-urls=http://127.0.0.1:2379 --data-dir=/var/etcd/data --initial-cluster-state=new --initial-cluster=etcd-m=https://192.0.2.1:2380
 		--peer-trusted-ca-file=/etc/srv/kubernetes/etcd-ca.crt --peer-cert-file=/etc/srv/kubernetes/etcd-peer.crt --peer-key-file=/etc/srv/kubernetes/etcd-peer.key -peer-client-cert-auth --experimental-initial-corrupt-check=true`},
-	{name: "k3s, embedded", idle: "--initial-cluster-state --peer-client-cert-auth --snapshot-count --logger --log-outputs", file: `
+	{name: "k3s, embedded", idle: "--initial-cluster-state --peer-client-cert-auth --snapshot-count --logger", file: `
 advertise-client-urls: https://192.0.2.1:2379
 client-transport-security:
   cert-file: /var/lib/rancher/k3s/server/tls/etcd/server-client.crt
@@ -70,7 +70,7 @@ snapshot-count: 10000
 		--advertise-client-urls http://10.0.1.10:2379 --initial-cluster-token etcd-cluster-1 --initial-cluster infra0=http://10.0.1.10:2380,infra1=http://10.0.1.11:2380,infra2=http://10.0.1.12:2380 --initial-cluster-state new`},
 	{name: "etcd's operations guide, auto TLS", idle: "--initial-cluster-state", line: `--name infra0 --initial-advertise-peer-urls https://10.0.1.10:2380 --listen-peer-urls https://10.0.1.10:2380 --listen-client-urls https://10.0.1.10:2379,https://127.0.0.1:2379
 		--advertise-client-urls https://10.0.1.10:2379 --initial-cluster-token etcd-cluster-1 --initial-cluster infra0=https://10.0.1.10:2380,infra1=https://10.0.1.11:2380,infra2=https://10.0.1.12:2380 --initial-cluster-state new --auto-tls --peer-auto-tls`},
-	{name: "etcd's releases, in Docker", idle: "--initial-cluster-state --logger --log-outputs", line: `--name s1 --data-dir /etcd-data --listen-client-urls http://0.0.0.0:2379 --advertise-client-urls http://0.0.0.0:2379 --listen-peer-urls http://0.0.0.0:2380
+	{name: "etcd's releases, in Docker", idle: "--initial-cluster-state --logger", line: `--name s1 --data-dir /etcd-data --listen-client-urls http://0.0.0.0:2379 --advertise-client-urls http://0.0.0.0:2379 --listen-peer-urls http://0.0.0.0:2380
 		--initial-advertise-peer-urls http://0.0.0.0:2380 --initial-cluster s1=http://0.0.0.0:2380 --initial-cluster-token tkn --initial-cluster-state new --log-level info --logger zap --log-outputs stderr`},
 	{name: "etcd's Procfile", idle: "--initial-cluster-state", line: `--name infra1 --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 --listen-peer-urls http://127.0.0.1:12380 --initial-advertise-peer-urls http://127.0.0.1:12380
 		--initial-cluster-token etcd-cluster-1 --initial-cluster infra1=http://127.0.0.1:12380,infra2=http://127.0.0.1:22380,infra3=http://127.0.0.1:32380 --initial-cluster-state new --enable-pprof`},
@@ -89,14 +89,14 @@ snapshot-count: 10000
 	{name: "testcontainers for Rust", line: "-advertise-client-urls http://127.0.0.1:2379 -listen-client-urls http://0.0.0.0:2379"},
 	{name: "jetcd (testcontainers for Java)", idle: "--initial-cluster-state", line: `--name etcd0 --advertise-client-urls https://0.0.0.0:2379 --listen-client-urls https://0.0.0.0:2379 --data-dir /data.etcd --cert-file /etc/ssl/etcd/server.pem --key-file /etc/ssl/etcd/server-key.pem
 		--initial-advertise-peer-urls http://etcd0:2380 --listen-peer-urls http://0.0.0.0:2380 --initial-cluster-token cluster --initial-cluster etcd0=http://etcd0:2380,etcd1=http://etcd1:2380 --initial-cluster-state new`},
-	{name: "Jepsen", idle: "--enable-v2 --log-outputs --logger --snapshot-count --initial-cluster-state (MUSTER_JOIN_ONLY=true has a node never found a cluster) --unsafe-no-fsync", line: `--enable-v2 --log-outputs stderr --logger zap --name n1 --listen-peer-urls http://n1:2380 --listen-client-urls http://n1:2379 --advertise-client-urls http://n1:2379
+	{name: "Jepsen", idle: "--enable-v2 --logger --snapshot-count --initial-cluster-state (MUSTER_JOIN_ONLY=true has a node never found a cluster) --unsafe-no-fsync", line: `--enable-v2 --log-outputs stderr --logger zap --name n1 --listen-peer-urls http://n1:2380 --listen-client-urls http://n1:2379 --advertise-client-urls http://n1:2379
 		--initial-cluster-state existing --initial-advertise-peer-urls http://n1:2380 --initial-cluster n1=http://n1:2380,n2=http://n2:2380,n3=http://n3:2380 --snapshot-count 100 --unsafe-no-fsync --experimental-initial-corrupt-check --experimental-corrupt-check-time 1m`},
 	{name: "python-etcd3", idle: "--initial-cluster-state", line: "--initial-cluster-state new --listen-client-urls http://0.0.0.0:2379 --advertise-client-urls http://127.0.0.1:2379"},
 	{name: "an old guide to Docker", idle: "--initial-cluster-state", line: `-name etcd0 -advertise-client-urls http://192.0.2.1:2379,http://192.0.2.1:4001 -listen-client-urls http://0.0.0.0:2379,http://0.0.0.0:4001 -initial-advertise-peer-urls http://192.0.2.1:2380
 		-listen-peer-urls http://0.0.0.0:2380 -initial-cluster-token etcd-cluster-1 -initial-cluster etcd0=http://192.0.2.1:2380 -initial-cluster-state new`},
 	{name: "systemd, of distributions", idle: "--initial-cluster-state", env: `ETCD_DATA_DIR=/var/lib/etcd/default ETCD_LISTEN_PEER_URLS=http://localhost:2380 ETCD_LISTEN_CLIENT_URLS=http://localhost:2379 ETCD_NAME=default ETCD_INITIAL_ADVERTISE_PEER_URLS=http://localhost:2380
 		ETCD_ADVERTISE_CLIENT_URLS=http://localhost:2379 ETCD_INITIAL_CLUSTER=default=http://localhost:2380 ETCD_INITIAL_CLUSTER_TOKEN=etcd-cluster ETCD_INITIAL_CLUSTER_STATE=new`},
-	{name: "etcd.conf.yml.sample", idle: "--snapshot-count --max-snapshots --max-wals --discovery-fallback --initial-cluster-state --strict-reconfig-check --peer-client-cert-auth --self-signed-cert-validity --logger --log-outputs --proxy --proxy-failure-wait --proxy-refresh-interval --proxy-dial-timeout --proxy-write-timeout --proxy-read-timeout", file: `
+	{name: "etcd.conf.yml.sample", idle: "--snapshot-count --max-snapshots --max-wals --discovery-fallback --initial-cluster-state --strict-reconfig-check --peer-client-cert-auth --self-signed-cert-validity --logger --proxy --proxy-failure-wait --proxy-refresh-interval --proxy-dial-timeout --proxy-write-timeout --proxy-read-timeout", file: `
 name: 'default'
 data-dir:
 wal-dir:

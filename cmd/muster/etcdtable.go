@@ -117,10 +117,10 @@ var etcdFlags = []etcdFlag{
 	{name: "listen-metrics-urls", to: "listen-metrics"},
 
 	{name: "logger", kind: pointless},
-	{name: "log-outputs", kind: pointless, note: "standard error"},
+	{name: "log-outputs", to: "log-outputs", kind: made, note: "`default` and `systemd/journal` are `stderr`"},
 	{name: "log-level", to: "log-level", kind: made, note: "`panic` and `fatal` are `error`"},
 	{name: "log-format", to: "log-format", kind: made, note: "`console` is `text`, the default"},
-	{name: "enable-log-rotation", kind: pointless, bool: true},
+	{name: "enable-log-rotation", kind: pointless, bool: true, note: "logrotate's, with `copytruncate`"},
 	{name: "log-rotation-config-json", kind: pointless},
 	{name: "warning-unary-request-duration", to: "warning-unary-request-duration", unit: "ns", note: "one line a second at most"},
 

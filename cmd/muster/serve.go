@@ -65,7 +65,12 @@ A directory that belongs to a member already needs neither --seeds nor
 
 // serveBy runs a server as the flags say.
 func (a *app) serveBy(ctx context.Context, f *serveFlags, warnings []string) error {
-	log, err := newLogger(a.err, f.logLevel, f.logFormat)
+	out, closeLog, err := openLog(f.logOutputs, a.out, a.err)
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+	log, err := newLogger(out, f.logLevel, f.logFormat)
 	if err != nil {
 		return err
 	}

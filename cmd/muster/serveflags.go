@@ -25,6 +25,7 @@ type serveFlags struct {
 	gateway                  bool
 	compactMode, compactKeep string
 	logLevel, logFormat      string
+	logOutputs               []string
 	config                   string
 	etcdFlags                bool
 }
@@ -113,6 +114,7 @@ func (f *serveFlags) registerPace(set *pflag.FlagSet) {
 func (f *serveFlags) registerLog(set *pflag.FlagSet) {
 	set.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	set.StringVar(&f.logFormat, "log-format", "text", "text or json")
+	set.StringSliceVar(&f.logOutputs, "log-outputs", []string{"stderr"}, "where the log goes: stderr, stdout, or files that are appended to; several are separated by commas")
 	set.StringVar(&f.config, "config", "", "YAML file whose keys are these flags, without the dashes in front")
 	set.BoolVar(&f.etcdFlags, "etcd-flags", false, "all other flags are etcd's, and so are variables ETCD_...: for what was written to start etcd")
 }
