@@ -11,7 +11,7 @@ import (
 // newHTTP is a server that doesn't run yet.
 func (s *Server) newHTTP(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           h,
+		Handler:           &paced{next: h, grace: bodyGrace, pace: bodyPace},
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       5 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),

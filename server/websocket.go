@@ -17,8 +17,10 @@ import (
 // ofRequests are the methods that take any number of requests on one stream, by
 // their paths at the gateway. All others take one.
 var ofRequests = map[string]bool{
-	"/v3/watch":           true,
-	"/v3/lease/keepalive": true,
+	"/v3/watch":               true,
+	"/v3/lease/keepalive":     true,
+	"/v3beta/watch":           true,
+	"/v3beta/lease/keepalive": true,
 }
 
 // sockets serves the gateway over WebSockets, to clients that can't read an answer
