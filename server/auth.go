@@ -43,6 +43,7 @@ func (a Auth) authentication(byCert bool) (etcdapi.Authentication, error) {
 func (s *Server) forRoot(serve http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/v1/") && r.Method != http.MethodGet && r.Method != http.MethodHead {
+			defer counting(&s.changes)()
 			if state, ok := r.Context().Value(connKey{}).(*tls.ConnectionState); ok && r.TLS == nil {
 				r.TLS = state // the handshake was over before package http got the connection
 			}

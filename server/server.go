@@ -81,7 +81,8 @@ type Server struct {
 	stopping      context.Context // ends when no new requests are taken any more
 	stopRequests  context.CancelFunc
 
-	leaving atomic.Bool // Stop has begun: not ready any more
+	leaving atomic.Bool  // Stop has begun: not ready any more
+	changes atomic.Int64 // requests under way that change the cluster, over HTTP
 	once    sync.Once
 	group   sync.WaitGroup // goroutines of this server
 	done    chan struct{}
@@ -256,42 +257,13 @@ func (s *Server) watch() {
 // flight; every request that needs the node fails at once by then.
 const drainTime = time.Second
 
-// drain takes no new requests, waits for those in flight until ctx ends, and
-// closes the port.
-func (s *Server) drain(ctx context.Context) {
-	s.health.Shutdown()
-	s.stopRequests()
-	finished := make(chan struct{})
-	s.api.EndStreams()
-	s.locks.Close()
-	go func() {
-		defer close(finished)
-		if err := s.http.Shutdown(ctx); err != nil {
-			s.log.Debug("HTTP requests were cut off", "err", err)
-		}
-		if s.gateway != nil {
-			s.gateway.wait()
-		}
-		s.grpc.GracefulStop()
-	}()
-	select {
-	case <-finished:
-	case <-ctx.Done():
-	}
-	s.closePort()
-	<-finished
-}
-
 // closePort stops serving clients at once. It is idempotent.
 func (s *Server) closePort() {
 	s.once.Do(func() {
 		s.inner.close()
 		_ = s.port.Close() // nothing is lost with a listener
 		s.grpc.Stop()
-		_ = s.http.Close()
-		if s.gateway != nil {
-			s.gateway.cut()
-		}
+		s.closeWeb()
 		_ = s.probing.Close()
 	})
 }
@@ -301,7 +273,9 @@ func (s *Server) closePort() {
 func (s *Server) Ready(ctx context.Context) error { return s.node.Ready(ctx) }
 
 // Stop hands leadership and vote over, lets the requests in flight end, and closes, all
-// within ctx; what is left at its end is cut off. Membership is kept.
+// within ctx; what is left at its end is cut off. Streams that don't end by
+// themselves, and answers that clients don't take, are cut off within a second.
+// Membership is kept.
 func (s *Server) Stop(ctx context.Context) error {
 	s.leaving.Store(true)
 	s.node.HandOver(ctx) // while clients are still served, so that they lose nothing by it

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -30,6 +31,8 @@ type splitter struct {
 	once  sync.Once
 	err   error          // of the first Close; owned by once
 	group sync.WaitGroup // acceptors and sniffers
+
+	webSent atomic.Uint64 // bytes, on connections of HTTP/1
 
 	mu      sync.Mutex
 	sniffed map[net.Conn]struct{} // being looked at; closed by Close
@@ -114,13 +117,13 @@ func (s *splitter) sniff(c net.Conn) {
 		c.Close()
 		return
 	}
-	to, t := s.http1, (*tally)(nil)
+	to, t, sent := s.http1, (*tally)(nil), &s.webSent
 	s.notes.began(c, seen)
 	if isHTTP2 {
-		to, t = s.http2, s.tally
+		to, t, sent = s.http2, s.tally, &s.tally.sent
 	}
 	select {
-	case to.conns <- &peekedConn{Conn: c, head: seen, t: t}:
+	case to.conns <- &peekedConn{Conn: c, head: seen, t: t, sent: sent}:
 	case <-to.stop:
 		c.Close()
 	}
@@ -184,7 +187,8 @@ func (b *branch) Addr() net.Addr { return b.addr }
 type peekedConn struct {
 	net.Conn
 	head []byte // read by one goroutine, as every connection is
-	t    *tally // nil: nothing is counted
+	t    *tally // nil: what is received is not counted
+	sent *atomic.Uint64
 }
 
 // Read implements net.Conn.
@@ -201,11 +205,22 @@ func (c *peekedConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// sentAtOnce is how much of an answer over HTTP/1 is written before it is counted, in
+// bytes, so that a large one is seen to be on its way. gRPC writes less at a time.
+const sentAtOnce = 16 << 10
+
 // Write implements net.Conn.
-func (c *peekedConn) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	if c.t != nil {
-		c.t.sent.Add(uint64(n))
+func (c *peekedConn) Write(b []byte) (n int, err error) {
+	for {
+		part := b[n:]
+		if c.t == nil {
+			part = part[:min(len(part), sentAtOnce)]
+		}
+		k, err := c.Conn.Write(part)
+		n += k
+		c.sent.Add(uint64(k))
+		if err != nil || n == len(b) {
+			return n, err
+		}
 	}
-	return n, err
 }

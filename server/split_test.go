@@ -30,7 +30,7 @@ func listening(t *testing.T) net.Listener {
 func newSplit(t *testing.T) (*splitter, func() net.Conn) {
 	t.Helper()
 	l := listening(t)
-	s := split(newComplaints(slog.New(slog.DiscardHandler)), nil, l)
+	s := split(newComplaints(slog.New(slog.DiscardHandler)), newTally(false), l)
 	t.Cleanup(func() { s.Close() })
 	return s, func() net.Conn {
 		t.Helper()

@@ -45,11 +45,16 @@ func newSockets(next http.Handler, limit int64) *sockets {
 	return s
 }
 
+// takeNoMore has those that end from now on say why.
+func (s *sockets) takeNoMore() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ending = true
+}
+
 // wait takes no more sockets, and returns when all have ended.
 func (s *sockets) wait() {
-	s.mu.Lock()
-	s.ending = true
-	s.mu.Unlock()
+	s.takeNoMore()
 	s.open.Wait()
 }
 
