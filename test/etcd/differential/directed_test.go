@@ -120,7 +120,7 @@ func (s *session) checkSnapshot() error {
 		if err != nil {
 			return err
 		}
-		if r.Header != nil || r.Version != "3.7.0" {
+		if r.Header != nil || r.Version != storageVersion {
 			return fmt.Errorf("message %d: header %v, version %q", n, r.Header, r.Version)
 		}
 		if before != nil {

@@ -62,6 +62,11 @@ func (p *pair) settled(i int) error {
 	if err := countsLeases(p.conns[i][0]); err != nil {
 		return err
 	}
+	for _, conn := range p.conns[i] {
+		if err := storageIsNew(conn); err != nil {
+			return err
+		}
+	}
 	cluster := pb.NewClusterClient(p.conns[i][0])
 	for end := time.Now().Add(system.Patience); p.size > 1; time.Sleep(100 * time.Millisecond) {
 		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
@@ -92,6 +97,25 @@ func countsLeases(conn *grpc.ClientConn) error {
 	_, err := leases.LeaseRevoke(ctx, &pb.LeaseRevokeRequest{ID: 1})
 	return err
 }
+
+// storageIsNew returns when a member's storage has the version that it will keep: etcd
+// begins with that of an old release, sometimes for some seconds.
+func storageIsNew(conn *grpc.ClientConn) error {
+	for end := time.Now().Add(system.Patience); ; time.Sleep(20 * time.Millisecond) {
+		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+		st, err := pb.NewMaintenanceClient(conn).Status(ctx, &pb.StatusRequest{})
+		cancel()
+		if err != nil || st.StorageVersion == storageVersion {
+			return err
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("the storage's version is still %s", st.StorageVersion)
+		}
+	}
+}
+
+// storageVersion is what both tell.
+const storageVersion = "3.7.0"
 
 func (p *pair) hangUp(i int) {
 	for _, c := range p.conns[i] {
