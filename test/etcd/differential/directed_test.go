@@ -20,6 +20,7 @@ func TestDirected(t *testing.T) {
 	t.Run("compaction", p.testCompaction)
 	t.Run("snapshot", p.testSnapshot)
 	t.Run("deadlines", p.testDeadlines)
+	t.Run("metadata", p.testMetadata)
 }
 
 func (p *pair) testDowngrade(t *testing.T) {
@@ -151,6 +152,35 @@ func (p *pair) testDeadlines(t *testing.T) {
 		} {
 			step.JSON, step.Meta = &jsonForm{verb: "POST"}, []string{"timeout", timeout}
 			p.compare(sessions, step)
+		}
+	}
+}
+
+// testMetadata sends what servers look at beside the request, by gRPC and by the
+// gateway.
+func (p *pair) testMetadata(t *testing.T) {
+	p.t = t
+	sessions := p.mustBegin()
+	watch := &pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: &pb.WatchCreateRequest{Key: []byte("a")}}}
+	for _, meta := range [][]string{
+		{"hasleader", "true"}, {"hasleader", "TRUE"}, {"hasleader", ""}, {"hasleader", "false", "hasleader", "true"},
+		{"client-api-version", "3.7"}, {"client-api-version", ""}, {"client-api-version", "\xff"}, {"client-api-version", "ü"},
+		{"token", ""}, {"token", "\xff"}, {"token-bin", "x"}, {"grpcgateway-accept", "x"}, {"muster-on-behalf", "root"}, {"content-type", "text/plain"}, {"user-agent", "x"},
+	} {
+		for _, step := range []Step{
+			{Method: "KV/Range", Req: &pb.RangeRequest{Key: []byte("a")}},
+			{Method: "KV/RangeStream", Req: &pb.RangeRequest{Key: []byte("a")}},
+			{Method: "KV/Put", Req: &pb.PutRequest{Key: []byte("a")}},
+			{Method: "Lease/LeaseKeepAlive", Req: &pb.LeaseKeepAliveRequest{ID: 1}},
+			{Method: watchMethod, Req: watch},
+			{Method: "Maintenance/Status", Req: &pb.StatusRequest{}},
+		} {
+			step.Meta = meta
+			p.compare(sessions, step, Step{Method: syncMethod}, Step{Method: closeMethod})
+			if step.Method == "KV/Range" || step.Method == "KV/Put" {
+				step.JSON = &jsonForm{verb: "POST"}
+				p.compare(sessions, step)
+			}
 		}
 	}
 }

@@ -97,7 +97,7 @@ func (s *session) atOnce(steps []Step) []Answer {
 // untilLeaderless returns when the member knows that it has no leader.
 func (s *session) untilLeaderless() error {
 	for end := time.Now().Add(system.Patience); ; time.Sleep(20 * time.Millisecond) {
-		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+		ctx, cancel := context.WithTimeout(s.context("root"), callTimeout)
 		st, err := pb.NewMaintenanceClient(s.conn).Status(ctx, &pb.StatusRequest{})
 		cancel()
 		if err == nil && st.Leader == 0 {
@@ -111,7 +111,7 @@ func (s *session) untilLeaderless() error {
 
 // led begins a watch whose client requires a leader, or doesn't.
 func (s *session) led(required bool) (pb.Watch_WatchClient, context.CancelFunc, error) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(s.context("root"))
 	if required {
 		ctx = metadata.AppendToOutgoingContext(ctx, "hasleader", "true")
 	}
@@ -131,9 +131,20 @@ func createAndReceive(stream pb.Watch_WatchClient) error {
 	return err
 }
 
-// TestNoQuorum stops one member of three, and then another one.
+// TestNoQuorum stops one member of three, and then another one; where
+// there are users, too.
 func TestNoQuorum(t *testing.T) {
 	t.Parallel()
+	for name, user := range map[string]string{"open": "", "guarded": "root"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			noQuorum(t, user)
+		})
+	}
+}
+
+// noQuorum has the user ask; "" nobody, where everybody may.
+func noQuorum(t *testing.T, user string) {
 	p := newPair(t, kindOf(t), 3)
 	for i := range p.conns {
 		if err := p.leaderFirst(i); err != nil {
@@ -141,14 +152,18 @@ func TestNoQuorum(t *testing.T) {
 		}
 	}
 	sessions := p.mustBegin()
-	p.compare(sessions, Step{Method: ledMethod},
+	p.compare(sessions, Step{Method: ledMethod})
+	if user != "" {
+		p.compare(sessions, enableAuth()...)
+	}
+	p.compare(sessions, by(user,
 		Step{Method: "KV/Put", Req: &pb.PutRequest{Key: []byte("a"), Value: []byte("1")}},
-		Step{Method: "Lease/LeaseGrant", Req: &pb.LeaseGrantRequest{ID: 1, TTL: 1000}})
+		Step{Method: "Lease/LeaseGrant", Req: &pb.LeaseGrantRequest{ID: 1, TTL: 1000}})...)
 	p.killLast(2)
 	list := Step{Method: "Cluster/MemberList", Req: &pb.MemberListRequest{Linearizable: true}}
-	p.compare(sessions, list, Step{Method: "Cluster/MemberList", Req: &pb.MemberListRequest{}},
+	p.compare(sessions, by(user, list, Step{Method: "Cluster/MemberList", Req: &pb.MemberListRequest{}},
 		Step{Method: "KV/Put", Req: &pb.PutRequest{Key: []byte("a"), Value: []byte("2")}},
-		Step{Method: "Maintenance/Status", Req: &pb.StatusRequest{}})
+		Step{Method: "Maintenance/Status", Req: &pb.StatusRequest{}})...)
 	p.compareHealth(sessions)
 	var led, other [2]pb.Watch_WatchClient
 	for i, s := range sessions {
@@ -182,7 +197,7 @@ func TestNoQuorum(t *testing.T) {
 		}
 	}
 	p.report("a watch whose client requires a leader", ended[0], ended[1])
-	steps := leaderless()
+	steps := by(user, leaderless()...)
 	var answers [2][]Answer
 	var wg sync.WaitGroup
 	for i, s := range sessions {
@@ -194,6 +209,14 @@ func TestNoQuorum(t *testing.T) {
 			p.report(step.String(), answers[0][i], answers[1][i])
 		}
 	}
+}
+
+// by has a user send the requests.
+func by(user string, steps ...Step) []Step {
+	for i := range steps {
+		steps[i].As = user
+	}
+	return steps
 }
 
 // killLast kills the members from that one on.
