@@ -1,6 +1,7 @@
 package differential
 
 import (
+	"slices"
 	"strings"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -21,10 +22,19 @@ func threeProgram(g *gen) program {
 			prog.steps = append(prog.steps, g.anyStep())
 		}
 	}
+	moves := g.one(2) // the lead goes from one to another
+	for i := 0; moves && i < len(prog.steps); i++ {
+		if g.one(12) {
+			prog.steps = slices.Insert(prog.steps, i, Step{Method: moveMethod, Member: g.IntN(3)})
+		}
+	}
 	member := g.IntN(3)
 	at := map[int]int{} // where each watch stream is
 	for i := range prog.steps {
 		step := &prog.steps[i]
+		if step.Method == moveMethod {
+			continue
+		}
 		if g.one(2) {
 			member = g.IntN(3)
 		}

@@ -1,27 +1,17 @@
 package differential
 
 import (
-	"context"
-	"errors"
 	"testing"
-	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
-
-	"github.com/musterhq/muster/test/etcd/internal/system"
 )
 
 // TestMoveLeader has each of three members lead, and removes one that is down.
 func TestMoveLeader(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, kindOf(t), 3)
-	for i := range p.conns {
-		if err := p.leaderFirst(i); err != nil {
-			t.Fatal(err)
-		}
-	}
 	sessions := p.mustBegin()
-	p.compare(sessions, Step{Method: ledMethod})
+	p.compare(sessions, Step{Method: moveMethod})
 	move := func(from int, to uint64) Step {
 		return Step{Method: "Maintenance/MoveLeader", Member: from, Req: &pb.MoveLeaderRequest{TargetID: to}}
 	}
@@ -55,41 +45,4 @@ func TestMoveLeader(t *testing.T) {
 		}
 	}
 	p.compare(sessions, remove, Step{Method: "KV/Put", Req: &pb.PutRequest{Key: []byte("a")}})
-}
-
-// leaderFirst has a cluster's first member lead.
-func (p *pair) leaderFirst(i int) error {
-	for end := time.Now().Add(system.Patience); ; time.Sleep(20 * time.Millisecond) {
-		err := p.movesToFirst(i)
-		if err == nil {
-			return nil
-		}
-		if time.Now().After(end) {
-			return err
-		}
-	}
-}
-
-func (p *pair) movesToFirst(i int) error {
-	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
-	defer cancel()
-	var first uint64
-	for at, conn := range p.conns[i] {
-		m := pb.NewMaintenanceClient(conn)
-		st, err := m.Status(ctx, &pb.StatusRequest{})
-		if err != nil {
-			return err
-		}
-		if at == 0 {
-			first = st.Header.MemberId
-		}
-		if st.Leader != st.Header.MemberId {
-			continue
-		}
-		if at > 0 {
-			_, err = m.MoveLeader(ctx, &pb.MoveLeaderRequest{TargetID: first})
-		}
-		return err
-	}
-	return errors.New("nobody leads")
 }

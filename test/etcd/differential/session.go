@@ -111,8 +111,8 @@ func (s *session) play(step Step) Answer {
 	if step.Method == goneMethod {
 		return Answer{Err: s.untilGone(step.Req.(*pb.LeaseTimeToLiveRequest))}
 	}
-	if step.Method == ledMethod {
-		return Answer{Err: s.untilLed(s.selves[step.Member])}
+	if step.Method == ledMethod || step.Method == moveMethod {
+		return Answer{Err: s.lead(step)}
 	}
 	if step.Method == watchMethod {
 		return s.normal(step, s.watch(step))
@@ -162,21 +162,6 @@ func (s *session) untilGone(r *pb.LeaseTimeToLiveRequest) error {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-}
-
-// untilLed asks until every member says that this one leads.
-func (s *session) untilLed(by uint64) error {
-	for _, conn := range s.conns {
-		if err := s.eventually(func() (bool, error) {
-			ctx, cancel := context.WithTimeout(s.context("root"), callTimeout)
-			defer cancel()
-			st, err := pb.NewMaintenanceClient(conn).Status(ctx, &pb.StatusRequest{})
-			return st.GetLeader() == by, err
-		}); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // context carries the user's token. One who has none is sent as a token that

@@ -51,8 +51,10 @@ const (
 	heardMethod = "-/Heard"
 	// goneMethod waits until a lease has ended by itself.
 	goneMethod = "-/Gone"
-	// ledMethod waits until the member leads, and all know that.
-	ledMethod = "-/Led"
+	// ledMethod waits until the member leads, and all know that; moveMethod has
+	// it lead first.
+	ledMethod  = "-/Led"
+	moveMethod = "-/Move"
 )
 
 func (s Step) String() string {
