@@ -42,7 +42,7 @@ var floors = []floor{
 	{1, "discovery/internal/look", ""},
 	{1, "discovery/discoverytest", "discovery"}, // for tests, ours and others'
 	{1, "event", "cluster"},
-	{1, "internal/crashfs", "internal/race"}, // for tests and the simulator
+	{1, "internal/crashfs", "internal/race"},  // for tests and the simulator
 	{1, "internal/testproc", "internal/race"}, // for tests and benchmarks
 	{1, "internal/wire", "cluster"},
 	{1, "internal/datadir", "cluster"},

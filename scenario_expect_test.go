@@ -39,7 +39,7 @@ func TestOpenRosterSplit2of4(t *testing.T) {
 		c := expecting(t, 4, 3, turned)
 		c.Partition([]string{"n1", "n2"}, []string{"n3", "n4"})
 		c.Start()
-		time.Sleep(5 * time.Minute)
+		time.Sleep(while(5 * time.Minute))
 		for _, name := range c.Running() {
 			inNoCluster(t, c.Member(name))
 			if !why(c.Member(name), "too_few_eligible", "2 of the 3") {
@@ -59,7 +59,7 @@ func TestMoreNodesThanExpected(t *testing.T) {
 	story(t, func(t *testing.T) {
 		c := expecting(t, 6, 3, turned)
 		c.Start()
-		time.Sleep(5 * time.Minute)
+		time.Sleep(while(5 * time.Minute))
 		for _, name := range c.Running() {
 			inNoCluster(t, c.Member(name))
 			if !why(c.Member(name), "too_many_eligible", "6 nodes", "a cluster of 3") {

@@ -126,7 +126,7 @@ func TestMinorityPartitionDuringFormation(t *testing.T) {
 					c.Isolate(lone)
 				}
 				c.Start()
-				time.Sleep(2 * time.Minute)
+				time.Sleep(while(2 * time.Minute))
 				if step == 0 {
 					for _, name := range c.Running() {
 						inNoCluster(t, c.Member(name))
@@ -169,7 +169,7 @@ func TestLateNodeMeetsFormedCluster(t *testing.T) {
 		ctx := t.Context()
 		c := formed(t, mustertest.Options{Config: func(name string, c *muster.Config) { c.JoinOnly = false }})
 		propose(t, c.Leader(ctx), "a")
-		time.Sleep(time.Duration(race.Share(10)) * time.Minute)
+		time.Sleep(while(10 * time.Minute))
 		n4 := c.Join(ctx, "n4")
 		if !n4.Saw("joined") || n4.Saw("founded") {
 			t.Errorf("n4 did not join: %v", n4.Events())

@@ -33,7 +33,7 @@ func TestAllDisksWipedButPins(t *testing.T) {
 			}
 		}
 		c.Start()
-		time.Sleep(5 * time.Minute)
+		time.Sleep(while(5 * time.Minute))
 		for _, name := range c.Running() {
 			inNoCluster(t, c.Member(name))
 		}

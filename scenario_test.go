@@ -16,6 +16,7 @@ import (
 
 	"github.com/musterhq/muster"
 	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/internal/race"
 	"github.com/musterhq/muster/internal/transport"
 	"github.com/musterhq/muster/internal/wire"
 	"github.com/musterhq/muster/mustertest"
@@ -33,6 +34,10 @@ func story(t *testing.T, tell func(t *testing.T)) {
 	t.Parallel()
 	synctest.Test(t, tell)
 }
+
+// while is d, and under the race detector an eighth: a wait for what must not
+// happen repeats itself many times before that, and is dear though time is not.
+func while(d time.Duration) time.Duration { return time.Duration(race.Share(int(d))) }
 
 // formed is a running cluster of n founders that all are ready.
 func formed(t *testing.T, opt mustertest.Options) *mustertest.Cluster {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/musterhq/muster/cluster"
+	"github.com/musterhq/muster/internal/race"
 )
 
 // meeting is so many nodes that expect so many, each with the seeds that the
@@ -81,7 +82,7 @@ func TestOpenRosterSplit2of4(t *testing.T) {
 // before the rest came. With fewer one cluster comes of it.
 func TestMoreNodesThanExpected(t *testing.T) {
 	exploreScope(t, scope{open: 5, expect: 3, attempts: 2, limit: 1 << 17})
-	for seed := range uint64(300) {
+	for seed := range uint64(race.Share(300)) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		expect := 2 + r.IntN(3)
 		w := meeting(expect+r.IntN(2*expect), expect, func(_ int, all []string) []string {
