@@ -47,8 +47,8 @@ func TestProfiles(t *testing.T) {
 		answered <- err
 	}()
 	tracing := func() bool {
-		code, _, err := getOver(t, "http://"+s.ClientAddr()+"/debug/pprof/trace?seconds=0.001", nil, false)
-		return err == nil && code == http.StatusInternalServerError // only one at a time
+		_, stacks, err := getOver(t, "http://"+s.ClientAddr()+"/debug/pprof/goroutine?debug=2", nil, false)
+		return err == nil && strings.Contains(stacks, "net/http/pprof.Trace(")
 	}
 	for began := time.Now(); !tracing(); time.Sleep(time.Millisecond) {
 		if time.Since(began) > patience {
