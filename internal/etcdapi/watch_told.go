@@ -28,11 +28,12 @@ type header struct {
 	revision                  int64
 }
 
-// keptBytes bounds what is kept of the newest response for other streams to use.
+// keptBytes bounds the response that is kept for other streams to use, the newest.
+// Its events keep the memory of what was written in one go with them, too.
 const keptBytes = 64 << 10
 
-// tellable returns the response, of the store of other streams if it is theirs,
-// too.
+// tellable returns the response, the one that another stream has told if that is
+// the same.
 func (s *Server) tellable(h *pb.ResponseHeader, events []*mvccpb.Event, fragment bool) (*told, error) {
 	at := header{clusterID: h.ClusterId, memberID: h.MemberId, term: h.RaftTerm, revision: h.Revision}
 	if t := s.newest.Load(); t != nil && t.header == at && t.fragment == fragment && slices.Equal(t.events, events) {
