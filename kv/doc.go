@@ -88,7 +88,8 @@
 // A watch is told of what changes, from any revision on that is not compacted;
 // see [Store.NewWatches]. The newest changes of all keys are kept in memory
 // while anybody watches, and whoever lags behind them is served from the event
-// log and the versions on disk. Apply copies its changes, notes them with the
+// log and the versions on disk; those that lag side by side share what is read (type
+// chunk). Apply copies its changes, notes them with the
 // watches if those are few, and goes on; those of a call that is written in pieces
 // are on disk alone. A revision that is too large for one batch comes in parts.
 //

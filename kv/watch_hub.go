@@ -20,6 +20,7 @@ import (
 type hub struct {
 	limits watchLimits // not changed
 	in     inbox
+	chunks chunks        // of history that watches are told
 	kick   chan struct{} // the inbox is not empty; for the goroutine
 
 	mu      sync.Mutex // guards what follows, and much of Watches and watcher; never held over I/O
@@ -27,6 +28,7 @@ type hub struct {
 	index   watchIndex
 	groups  map[*Watches]struct{} // all that are not closed
 	toWake  []*Watches
+	lagging int // watches that are behind
 	closed  bool
 	stop    chan struct{} // closed to end the goroutine; nil while there is none
 	running sync.WaitGroup
@@ -101,7 +103,8 @@ func (h *hub) reset(current int64) {
 func (h *hub) scatter() {
 	for g := range h.groups {
 		for _, w := range g.byID {
-			w.due, w.behind = nil, true
+			w.due = nil
+			h.lag(w, true)
 			h.enqueue(w)
 		}
 	}
@@ -141,11 +144,24 @@ func (h *hub) note(w *watcher, e *pageEvent) {
 	case n > 0 && w.due[n-1] == e.rev:
 		return
 	case n == h.limits.due:
-		w.behind = true
+		h.lag(w, true)
 	default:
 		w.due = append(w.due, e.rev)
 	}
 	h.enqueue(w)
+}
+
+// lag says whether w is behind. When none is, no history is kept in memory.
+func (h *hub) lag(w *watcher, behind bool) {
+	switch {
+	case behind && !w.behind:
+		h.lagging++
+	case !behind && w.behind:
+		if h.lagging--; h.lagging == 0 {
+			h.chunks.clear()
+		}
+	}
+	w.behind = behind
 }
 
 func (h *hub) enqueue(w *watcher) {
@@ -199,7 +215,7 @@ func (h *hub) add(s *Store, w *watcher) (revision int64, err error) {
 	w.group.byID[w.id] = w
 	h.index.add(w)
 	if w.next <= h.tail.last {
-		w.behind = true
+		h.lag(w, true)
 		h.enqueue(w)
 	}
 	return revision, nil
@@ -212,6 +228,7 @@ func (h *hub) remove(w *watcher) {
 		return
 	}
 	w.gone = true
+	h.lag(w, false)
 	delete(w.group.byID, w.id)
 	h.index.remove(w)
 	h.rest()

@@ -34,5 +34,6 @@ func (h *hub) cut(w *watcher, through int64) {
 	h.mu.Lock()
 	defer h.unlock()
 	w.next = max(w.next, through+1)
-	w.due, w.behind = nil, true
+	w.due = nil
+	h.lag(w, true)
 }

@@ -65,7 +65,7 @@ func (s *Store) past(w *watcher, t task) (p piece, err error) {
 	if p.limits = &s.hub.limits; t.pages != nil {
 		p.inPages(w, t)
 	} else {
-		r := pastReader{db: g.db, state: &g.state, w: w, from: mvcc.Revision{Main: t.from, Sub: t.sub}, p: p}
+		r := pastReader{db: g.db, state: &g.state, chunks: &s.hub.chunks, w: w, from: mvcc.Revision{Main: t.from, Sub: t.sub}, p: p}
 		err = r.read()
 		p = r.p
 	}
@@ -99,13 +99,14 @@ func (p *piece) inPages(w *watcher, t task) {
 
 // pastReader reads what a watch wants of history that lies on disk.
 type pastReader struct {
-	db    *pebble.DB
-	state *atomic.Pointer[state]
-	w     *watcher
-	from  mvcc.Revision
+	db     *pebble.DB
+	state  *atomic.Pointer[state]
+	chunks *chunks
+	w      *watcher
+	from   mvcc.Revision
 
 	p    piece
-	view view // of the same moment as the event log
+	view view
 }
 
 func (r *pastReader) read() (err error) {
@@ -118,31 +119,22 @@ func (r *pastReader) read() (err error) {
 	if s := spanOf(r.w.Key, r.w.End); s.single {
 		return r.readKey(s.from)
 	}
-	it, err := r.db.NewIter(&pebble.IterOptions{
-		LowerBound: mvcc.AppendEventKey(nil, mvcc.Revision{}), UpperBound: mvcc.AppendEventEnd(nil),
-	})
-	if err != nil {
-		return err
-	}
 	defer func() {
-		if cerr := it.Close(); err == nil {
+		if cerr := r.view.close(); err == nil {
 			err = cerr
 		}
 	}()
-	if r.view.point, err = it.Clone(pebble.CloneOptions{IterOptions: &pebble.IterOptions{}}); err != nil {
-		return err
-	}
-	defer closeQuietly(r.view.point)
-	// The record that holds from may begin before it.
-	if !it.SeekLT(mvcc.AppendEventKey(nil, mvcc.Revision{Main: r.from.Main, Sub: r.from.Sub + 1})) {
-		it.First()
-	}
-	for more := true; more && it.Valid(); it.Next() {
-		if more, err = r.record(it); err != nil {
+	for at, more := r.from, true; more && at.Main <= st.current; {
+		c, err := r.chunks.get(at, r.w, func() (*chunk, error) { return readChunk(r.db, at, st.current, r.p.limits) })
+		if err != nil {
 			return err
 		}
+		if more, err = r.chunk(c, at); err != nil {
+			return err
+		}
+		at = c.next
 	}
-	return it.Error()
+	return nil
 }
 
 // readKey reads the versions of a single key, which lie side by side: a watch
@@ -184,68 +176,100 @@ func (r *pastReader) readKey(key []byte) (err error) {
 	return it.Error()
 }
 
-// record reads one of the event log; more is false when the piece ends in it.
-func (r *pastReader) record(it *pebble.Iterator) (more bool, err error) {
-	stored, err := it.ValueAndErr()
-	if err != nil {
-		return false, err
+// chunk takes what the watch wants of one, from a revision in it on; more is false
+// when the piece ends in it.
+func (r *pastReader) chunk(c *chunk, from mvcc.Revision) (more bool, err error) {
+	sp, n := spanOf(r.w.Key, r.w.End), c.at(from)
+	if c.shared.Load() {
+		if list, ok := c.of(sp, n); ok {
+			for _, i := range list {
+				r.p.seen += int(i) - n
+				n = int(i)
+				if more, err := r.event(c, &c.events[i]); err != nil || !more {
+					return false, err
+				}
+			}
+			return r.passed(c, n), nil
+		}
 	}
-	events, ok := mvcc.ReadEvents(it.Key(), stored)
-	for ok {
-		var e mvcc.Event
-		if e, more, ok = events.Next(); !ok || !more {
-			break
-		}
-		if e.Main > r.p.through {
-			return false, nil
-		}
-		if e.Sub == 0 && r.p.full() {
-			r.p.through = e.Main - 1
-			return false, nil
-		}
-		if e.Main < r.from.Main || e.Main == r.from.Main && e.Sub < r.from.Sub {
-			continue
-		}
-		if r.p.seen++; !r.w.wants(e.Key, e.Deleted) {
-			continue
-		}
-		if r.p.bytes >= r.p.limits.part {
-			r.p.cut, r.p.through = e.Revision, e.Main-1
-			return false, nil
-		}
-		if err := r.take(e); err != nil {
+	for ; n < len(c.events); n++ {
+		if more, err := r.event(c, &c.events[n]); err != nil || !more {
 			return false, err
 		}
+		r.p.seen++
 	}
-	if !ok {
-		return false, fmt.Errorf("damaged store: event log record %x can't be read", it.Key())
+	return r.passed(c, n), nil
+}
+
+// passed is the end of a chunk, of which the events from the n-th on were not
+// wanted; more is false when the piece ends with it.
+func (r *pastReader) passed(c *chunk, n int) (more bool) {
+	r.p.seen += len(c.events) - n
+	// What was not of a revision that goes on, nor of the one that it began in.
+	if k := len(r.p.events); !r.p.full() || c.next.Main <= r.from.Main || k > 0 && r.p.events[k-1].rev == c.next.Main || c.next.Main > r.p.through {
+		return true
 	}
+	r.p.through = c.next.Main - 1
+	return false
+}
+
+// event takes one of the log, if the watch wants it, with the version that it
+// names; more is false when the piece ends before it.
+func (r *pastReader) event(c *chunk, e *chunkEvent) (more bool, err error) {
+	if e.Main > r.p.through {
+		return false, nil
+	}
+	k := len(r.p.events)
+	if e.Main > r.from.Main && (k == 0 || r.p.events[k-1].rev != e.Main) && r.p.full() {
+		r.p.through = e.Main - 1
+		return false, nil
+	}
+	if !r.w.wants(e.Key, e.Deleted) {
+		return true, nil
+	}
+	if r.p.bytes >= r.p.limits.part {
+		r.p.cut, r.p.through = e.Revision, e.Main-1
+		return false, nil
+	}
+	found := e.found.Load()
+	if found == nil {
+		if found, err = r.look(&e.Event); err != nil {
+			return false, err
+		}
+		if c.shared.Load() && c.room.Add(-int64(found.size())) >= 0 {
+			e.found.Store(found)
+		}
+	}
+	r.p.add(found)
 	return true, nil
 }
 
-// take adds an event of the log, with the version that it names.
-func (r *pastReader) take(e mvcc.Event) error {
+// look makes an event of one of the log, with the version that it names.
+func (r *pastReader) look(e *mvcc.Event) (*pageEvent, error) {
 	found := &pageEvent{key: bytes.Clone(e.Key), rev: e.Main, sub: e.Sub}
 	if e.Deleted {
-		r.p.add(found)
-		return nil
+		return found, nil
 	}
 	v, ok, err := r.view.version(e.Key, e.Revision)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !ok {
 		// A purge keeps all of the mark's own revision, and one that would take what
 		// is read here waits for the reader (see era).
-		return fmt.Errorf("damaged store: the event log has a put of key %q at revision %d, but there is no such version", e.Key, e.Main)
+		return nil, fmt.Errorf("damaged store: the event log has a put of key %q at revision %d, but there is no such version", e.Key, e.Main)
 	}
 	found.value, found.meta = bytes.Clone(v.value), v.meta
-	r.p.add(found)
-	return nil
+	return found, nil
 }
 
 // version finds exactly that version of key.
-func (v *view) version(key []byte, rev mvcc.Revision) (item, bool, error) {
+func (v *view) version(key []byte, rev mvcc.Revision) (_ item, _ bool, err error) {
+	if v.point == nil {
+		if v.point, err = v.db.NewIter(nil); err != nil {
+			return item{}, false, err
+		}
+	}
 	v.seek = mvcc.AppendSuffix(mvcc.AppendPrefix(v.seek[:0], key), rev)
 	if !v.point.SeekPrefixGE(v.seek) {
 		return item{}, false, v.point.Error()

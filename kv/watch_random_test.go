@@ -194,8 +194,13 @@ func (w *watchWorld) sameEvent(c *watching, got *mvccpb.Event, e modelEvent) {
 // settle polls everything, after which no watch lacks anything.
 func (w *watchWorld) settle() {
 	w.t.Helper()
-	for i, g := range w.groups {
+	for i := range w.groups {
 		w.poll(i, 1<<30)
+	}
+	if h := &w.s.hub; h.lagging != 0 || len(h.chunks.list) > 0 {
+		w.t.Fatalf("%d watches are behind, and history is kept in %d chunks, when all were told everything", h.lagging, len(h.chunks.list))
+	}
+	for i, g := range w.groups {
 		for id, c := range w.of[i] {
 			if missing := w.expected(c, w.model.rev); len(missing) > c.part {
 				w.t.Fatalf("watch %+v of group %d was not told of %v", c, i, missing[0])

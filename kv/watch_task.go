@@ -69,10 +69,11 @@ func (h *hub) task(w *watcher) (task, bool) {
 		if w.due[0] > h.tail.gone {
 			return h.dueTask(w), true
 		}
-		w.due, w.behind = nil, true // it lies on disk alone by now
+		w.due = nil // it lies on disk alone by now
+		h.lag(w, true)
 	}
-	if w.behind && w.next > h.tail.last {
-		w.behind = false
+	if w.next > h.tail.last {
+		h.lag(w, false)
 	}
 	if !w.behind {
 		return task{}, false
@@ -116,7 +117,9 @@ func (h *hub) done(g *Watches, ws []*watcher, through int64) (more bool) {
 			continue
 		}
 		w.next = max(w.next, through+1)
-		w.behind = w.behind && w.next <= h.tail.last
+		if w.next > h.tail.last {
+			h.lag(w, false)
+		}
 		if w.behind || len(w.due) > 0 {
 			h.enqueue(w)
 		}
