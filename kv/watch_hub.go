@@ -151,19 +151,6 @@ func (h *hub) note(w *watcher, e *pageEvent) {
 	h.enqueue(w)
 }
 
-// lag says whether w is behind. When none is, no history is kept in memory.
-func (h *hub) lag(w *watcher, behind bool) {
-	switch {
-	case behind && !w.behind:
-		h.lagging++
-	case !behind && w.behind:
-		if h.lagging--; h.lagging == 0 {
-			h.chunks.clear()
-		}
-	}
-	w.behind = behind
-}
-
 func (h *hub) enqueue(w *watcher) {
 	if w.ready {
 		return

@@ -128,6 +128,19 @@ func (h *hub) done(g *Watches, ws []*watcher, through int64) (more bool) {
 	return len(g.ready) > 0
 }
 
+// lag says whether w is behind. When none is, no history is kept in memory.
+func (h *hub) lag(w *watcher, behind bool) {
+	switch {
+	case behind && !w.behind:
+		h.lagging++
+	case !behind && w.behind:
+		if h.lagging--; h.lagging == 0 {
+			h.chunks.clear()
+		}
+	}
+	w.behind = behind
+}
+
 // progress is the revision up to which each of the watches has been given
 // everything; ok is false if there is none, or one that was not, or that
 // starts later.
