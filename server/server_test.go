@@ -187,7 +187,7 @@ func newRig(t *testing.T) *rig {
 			{Member: cluster.Member{ID: 2, Name: "b", PeerAddr: "h2:2380", Role: cluster.Learner}, Match: 7, Progress: "snapshot", Sent: 10, Total: 20},
 		},
 	}}
-	s := newServer(Config{RequestTimeout: time.Second}, parts{node: n, store: store, size: store.Size, events: &recorder{}, tally: newTally(false)})
+	s := newServer(Config{RequestTimeout: patience}, parts{node: n, store: store, size: store.Size, events: &recorder{}, tally: newTally(false)})
 	s.advertise = addr
 	s.serve(l)
 	t.Cleanup(func() {
