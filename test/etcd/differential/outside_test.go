@@ -153,11 +153,11 @@ func TestJSONByHand(t *testing.T) {
 		s.play(Step{Method: "Lease/LeaseGrant", Req: &pb.LeaseGrantRequest{ID: 7, TTL: 1000}})
 	}
 	for _, r := range streamed {
-		var got [2]string
-		for i, s := range sessions {
-			if got[i], err = s.lines(r.verb, r.path, strings.ReplaceAll(r.body, "BASE", fmt.Sprint(s.base+1)), r.lines); err != nil {
-				t.Fatalf("%s %s %s: %v", r.verb, r.path, r.body, err)
-			}
+		got, err := both(sessions, func(ctx context.Context, s *session) (string, error) {
+			return s.lines(ctx, r.verb, r.path, strings.ReplaceAll(r.body, "BASE", fmt.Sprint(s.base+1)), r.lines)
+		})
+		if err != nil {
+			t.Fatalf("%s %s %s: %v", r.verb, r.path, r.body, err)
 		}
 		if got[0] != got[1] {
 			t.Errorf("%s %s %s:\n    etcd: %s\n  %s: %s", r.verb, r.path, r.body, got[0], *against, got[1])
@@ -165,20 +165,48 @@ func TestJSONByHand(t *testing.T) {
 	}
 }
 
-// silence is how long a server may take for what it has to say.
+// silence is how long both servers may take to begin to differ.
 const silence = 3 * time.Second
 
-// lines is the status, what of the head is the gateway's, and the first lines.
-func (s *session) lines(verb, path, body string, n int) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), silence)
+// both asks two at the same time. When neither has come to an end after a while,
+// both are silent; when one has, the other has more time, for it may be slow.
+func both(sessions [2]*session, ask func(context.Context, *session) (string, error)) (texts [2]string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
+	ended := make(chan error, len(sessions))
+	for i, s := range sessions {
+		go func() {
+			var err error
+			texts[i], err = ask(ctx, s)
+			ended <- err
+		}()
+	}
+	left := len(sessions)
+	select {
+	case err = <-ended:
+		left--
+	case <-time.After(silence):
+		cancel()
+	}
+	for range left {
+		err = errors.Join(err, <-ended)
+	}
+	return texts, err
+}
+
+func givenUp(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
+// lines is the status, what of the head is the gateway's, and the first lines.
+func (s *session) lines(ctx context.Context, verb, path, body string, n int) (string, error) {
 	host := strings.TrimPrefix(s.conn.Target(), "passthrough:///")
 	req, err := http.NewRequestWithContext(ctx, verb, "http://"+host+path, strings.NewReader(body))
 	if err != nil {
 		return "", err
 	}
 	resp, err := http.DefaultClient.Do(req)
-	if errors.Is(err, context.DeadlineExceeded) {
+	if givenUp(err) {
 		return "silence", nil
 	}
 	if err != nil {
@@ -196,7 +224,7 @@ func (s *session) lines(verb, path, body string, n int) (string, error) {
 		if err == io.EOF {
 			break
 		}
-		if errors.Is(err, context.DeadlineExceeded) {
+		if givenUp(err) {
 			return strings.Join(append(out, "silence"), " "), nil
 		}
 		if err != nil {

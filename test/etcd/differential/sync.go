@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -30,8 +29,8 @@ const (
 	markID      = 1 << 40    // watch that starts now
 	pastID      = markID + 1 // the first that starts in the past
 	doneID      = markID + 9 // watch that is made to see that something was done
-	markTime    = 5 * time.Second
-	catchUpTime = 5 * time.Second
+	markTime    = callTimeout
+	catchUpTime = callTimeout
 )
 
 func createMark(id, start int64) *pb.WatchRequest {
