@@ -13,14 +13,17 @@ import (
 // stopped and started in turn, the leader too: what clients saw is linearizable,
 // and each acknowledged write is there, once.
 func TestGrowUnderLoad(t *testing.T) {
-	n1 := newMember(t, "n1", "--single")
+	// Elections are counted: a leader that a busy machine holds up is not to be
+	// followed by another for that.
+	patient := []string{"--election-timeout", (3 * electionTimeout).String()}
+	n1 := newMember(t, "n1", append(patient, "--single")...)
 	ms := []*member{n1}
 	n1.start()
 	ready(t, n1)
 	l, w := newLoad(t, 3, n1), newWitnesses(t, 4, n1)
 	for _, n := range []int{3, 5} {
 		for len(ms) < n {
-			m := newMember(t, fmt.Sprint("n", len(ms)+1), "--join-only", "--seeds", n1.peer)
+			m := newMember(t, fmt.Sprint("n", len(ms)+1), append(patient, "--join-only", "--seeds", n1.peer)...)
 			m.start()
 			ready(t, m)
 			ms = append(ms, m)
