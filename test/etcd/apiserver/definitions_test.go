@@ -82,6 +82,8 @@ func testDefinitions(t *testing.T, _ *members, s *server) {
 	})
 }
 
+var errEnded = errors.New("the watch ended")
+
 // tell hands on what a watch tells, until that is enough.
 func tell(ctx context.Context, w watch.Interface, within time.Duration, enough func(watch.Event) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
@@ -90,7 +92,7 @@ func tell(ctx context.Context, w watch.Interface, within time.Duration, enough f
 		select {
 		case e, ok := <-w.ResultChan():
 			if !ok {
-				return errors.New("the watch ended")
+				return errEnded
 			}
 			if e.Type == watch.Error {
 				return apierrors.FromObject(e.Object)
