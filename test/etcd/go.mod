@@ -5,6 +5,7 @@ go 1.26.0
 replace github.com/musterhq/muster => ../..
 
 require (
+	github.com/coder/websocket v1.8.15
 	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/musterhq/muster v0.0.0
 	go.etcd.io/etcd/api/v3 v3.7.3

@@ -25,6 +25,7 @@ type jsonForm struct {
 	lower    bool   // fields are written as in the .proto file, and not in camel case
 	defaults bool   // fields that are zero are written, too
 	damage   string // what is done to the text: see damaged
+	socket   bool   // over a WebSocket
 }
 
 // post is call by JSON. The answer is the status code and the body, normal

@@ -1,6 +1,7 @@
 package differential
 
-// gatewayProgram sends requests of all services as JSON, some of them damaged.
+// gatewayProgram sends requests of all services as JSON, some of them damaged, and
+// streams over WebSockets.
 func gatewayProgram(g *gen) program {
 	var steps []Step
 	if g.one(4) {
@@ -11,12 +12,19 @@ func gatewayProgram(g *gen) program {
 		steps = append(steps, g.authenticate(), g.authenticate())
 		for range 10 + g.IntN(30) {
 			step := g.asJSON(g.authStep())
+			if g.one(8) {
+				step = g.socketStep()
+			}
 			step.As = g.as()
 			steps = append(steps, step)
 		}
 		return program{steps: steps}
 	}
 	for range 10 + g.IntN(50) {
+		if g.one(8) {
+			steps = append(steps, g.socketStep())
+			continue
+		}
 		steps = append(steps, g.asJSON(g.anyStep()))
 	}
 	return program{steps: steps}

@@ -20,7 +20,7 @@ func (g *gen) odd(prog program) program {
 	}
 	for i := range prog.steps {
 		step := &prog.steps[i]
-		if step.Req == nil || step.kept || step.Pending != 0 || !g.one(8) {
+		if step.Req == nil || step.kept || step.Pending != 0 || step.JSON != nil && step.JSON.socket || !g.one(8) {
 			continue
 		}
 		switch n := g.IntN(10); {

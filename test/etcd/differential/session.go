@@ -114,6 +114,9 @@ func (s *session) play(step Step) Answer {
 	if step.Method == ledMethod || step.Method == moveMethod {
 		return Answer{Err: s.lead(step)}
 	}
+	if step.JSON != nil && step.JSON.socket {
+		return s.overSocket(step)
+	}
 	if step.Method == watchMethod {
 		return s.normal(step, s.watch(step))
 	}
