@@ -5,7 +5,7 @@
 //
 //	GET  /health /livez /readyz /version    as etcd has them
 //	GET  /metrics                           Prometheus
-//	POST /v3/...                            the etcd v3 API as JSON
+//	POST /v3/...                            the etcd v3 API as JSON, also over WebSockets
 //	GET  /v1/status                         this member's view; ?cluster=1 asks the others too
 //	GET  /v1/why                            what this node waits for; ?cluster=1 asks the others too
 //	GET  /v1/events                         the latest events, oldest first

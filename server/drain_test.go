@@ -64,7 +64,7 @@ func TestStopWaitsForNobodyIdle(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	time.Sleep(2 * quiet) // until they all are stuck
+	within(t, "they are not stuck", func() bool { return s.store.WatchStats().Behind == 3 })
 
 	const given = 30 * time.Second
 	ctx, cancel := context.WithTimeout(t.Context(), given)
