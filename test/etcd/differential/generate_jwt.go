@@ -1,19 +1,38 @@
 package differential
 
+import (
+	"slices"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+)
+
 // jwtProgram manages users and roles by signed tokens, many of which are none.
 func jwtProgram(g *gen) program {
 	prog := authProgram(g)
+	for range 3 {
+		at := g.IntN(len(prog.steps) + 1)
+		if at == len(prog.steps) || !prog.steps[at].kept {
+			prog.steps = slices.Insert(prog.steps, at, g.briefWatch()...)
+		}
+	}
 	for i := range prog.steps {
 		step := &prog.steps[i]
 		if step.kept || step.As == "" {
 			continue
 		}
 		step.Token = g.tokenForm(step.As)
-		if step.Method != "Auth/Authenticate" && g.one(5) {
+		if step.Method != "Auth/Authenticate" && step.Method != watchMethod && g.one(5) {
 			step.JSON = g.asJSON(*step).JSON
 		}
 	}
 	return prog
+}
+
+// briefWatch is over before users or roles change: nothing is watched any more by
+// an old token.
+func (g *gen) briefWatch() []Step {
+	create := &pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: g.watchCreate()}}
+	return []Step{{Method: watchMethod, As: g.as(), Req: create}, {Method: syncMethod}, {Method: closeMethod}}
 }
 
 // tokenForm is the user's, mostly as it should be.
