@@ -72,7 +72,7 @@ mutants-fast: ## a dozen of the mutants, each until the first test has found it
 
 .PHONY: sim
 sim: ## SEEDS (10000) simulated clusters through faults, on all cores
-	$(GO) run ./cmd/mustersim -seeds $(SEEDS)
+	nice $(GO) run ./cmd/mustersim -seeds $(SEEDS)
 
 .PHONY: soak
 soak: ## simulated clusters for an hour, from a seed that nobody ran before
@@ -90,7 +90,7 @@ fuzz: ## fuzz every target with FUZZTIME inputs (20000x)
 
 .PHONY: explore
 explore: ## visit all states that a few forming nodes can come to, some 80 million (5 minutes of CPU time)
-	$(GO) test ./internal/formation -run 'TestExplore|TestReductions' -explore -v -count 1 -timeout 30m
+	nice $(GO) test ./internal/formation -run 'TestExplore|TestReductions' -explore -v -count 1 -timeout 30m
 
 .PHONY: bench-test
 bench-test: ## build and test the benchmarks' own code
@@ -109,19 +109,19 @@ compat-kubernetes: ## the tests of Kubernetes' storage layer on muster (some fiv
 compat-apiserver: ## a whole kube-apiserver on three members, some of them killed (some ten minutes of CPU time to compile, once)
 	cd test/etcd/apiserver && $(GO) vet -trimpath . && $(GO) test -trimpath -count 1 -timeout 60m -v . $(APISERVER)
 
+# Last come the tests that mostly wait for processes, beside what computes on all
+# cores and gives way to them (nice); what each prints comes in one piece.
 .PHONY: check
 check: ## everything that must hold: build, vet, race tests (with floors and docs), crash disk, simulator, explorer, mutants, etcd, lint, short fuzz
 	$(MAKE) --no-print-directory build
 	$(MAKE) --no-print-directory vet
 	$(MAKE) --no-print-directory race
 	$(MAKE) --no-print-directory crash
-	$(MAKE) --no-print-directory sim
 	$(MAKE) --no-print-directory mutants-fast
 	$(MAKE) --no-print-directory bench-test
-	$(MAKE) --no-print-directory compat
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory fuzz
-	$(MAKE) --no-print-directory explore
+	$(MAKE) --no-print-directory -j3 --output-sync=target compat sim explore
 
 .PHONY: bench-etcd
 bench-etcd: ## compare the server with etcd (BENCH='-only reads,watch …'; -h tells more)
