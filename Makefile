@@ -33,9 +33,10 @@ demo: ## run a cluster of three in this terminal
 test: ## run all tests
 	$(GO) test ./...
 
+# The tests of processes come first: they wait most of the time, and take longest.
 .PHONY: race
 race: ## run all tests under the race detector
-	$(GO) test -race ./...
+	$(GO) test -race ./test/process ./...
 
 # Kubernetes' libraries are built with -trimpath wherever they are needed, so that
 # they are built once (see test/etcd/kubernetes).
