@@ -110,6 +110,9 @@ compat-kubernetes: ## the tests of Kubernetes' storage layer on muster (some fiv
 compat-apiserver: ## a whole kube-apiserver on three members, some of them killed (some ten minutes of CPU time to compile, once)
 	cd test/etcd/apiserver && $(GO) vet -trimpath . && $(GO) test -trimpath -count 1 -timeout 60m -v . $(APISERVER)
 
+# Make before 4.0, such as that of macOS, doesn't know it.
+IN_ONE_PIECE := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
 # Last come the tests that mostly wait for processes, beside what computes on all
 # cores and gives way to them (nice); what each prints comes in one piece.
 .PHONY: check
@@ -122,7 +125,7 @@ check: ## everything that must hold: build, vet, race tests (with floors and doc
 	$(MAKE) --no-print-directory bench-test
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory fuzz
-	$(MAKE) --no-print-directory -j3 --output-sync=target compat sim explore
+	$(MAKE) --no-print-directory -j3 $(IN_ONE_PIECE) compat sim explore
 
 .PHONY: bench-etcd
 bench-etcd: ## compare the server with etcd (BENCH='-only reads,watch …'; -h tells more)

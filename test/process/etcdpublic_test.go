@@ -33,8 +33,8 @@ func TestCertificatesOfAPublicAuthority(t *testing.T) {
 	for _, m := range ms {
 		m.saysReady(0)
 		for _, words := range []string{"no-key-of-etcds (line 10)", "members that dial show no certificates"} {
-			if !strings.Contains(m.log(), words) {
-				t.Errorf("%s doesn't say %q: %s", m.name, words, m.log())
+			if !strings.Contains(m.Said(), words) {
+				t.Errorf("%s doesn't say %q: %s", m.name, words, m.Said())
 			}
 		}
 		if b, err := os.ReadFile(filepath.Join(dir, m.name+".log")); err != nil || !strings.Contains(string(b), readyWords) {
