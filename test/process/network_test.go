@@ -157,11 +157,12 @@ func newLAN(t *testing.T) *lan {
 // member makes a namespace and a member that will run in it.
 func (l *lan) member(args ...string) *member {
 	l.n++
-	ns, addr := l.ns(l.n), l.addr(l.n)
+	ns, addr, link := l.ns(l.n), l.addr(l.n), l.link(l.n)
 	run(l.t, "ip", "netns", "add", ns)
 	l.t.Cleanup(func() { run(l.t, "ip", "netns", "del", ns) })
-	run(l.t, "ip", "link", "add", l.link(l.n), "type", "veth", "peer", "name", "eth0", "netns", ns)
-	run(l.t, "ip", "link", "set", l.link(l.n), "master", l.id, "up")
+	run(l.t, "ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", ns)
+	l.t.Cleanup(func() { run(l.t, "ip", "link", "del", link) }) // a namespace lives on as long as a socket in it
+	run(l.t, "ip", "link", "set", link, "master", l.id, "up")
 	run(l.t, "ip", "-n", ns, "addr", "add", addr+"/24", "dev", "eth0")
 	run(l.t, "ip", "-n", ns, "link", "set", "eth0", "up")
 	run(l.t, "ip", "-n", ns, "link", "set", "lo", "up")
