@@ -54,7 +54,7 @@ func TestReclaim(t *testing.T) {
 	d.do(&pb.DeleteRangeRequest{Key: []byte{0}, RangeEnd: []byte{0}})
 	rev, _ := d.Revision()
 	d.do(&pb.CompactionRequest{Revision: rev})
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	must(t, d.Reclaim(ctx))
 	if used := d.Used(); used > 64<<10 {
