@@ -13,6 +13,8 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 
 	"github.com/musterhq/muster/internal/loopback"
 	"github.com/musterhq/muster/internal/testproc"
@@ -24,6 +26,10 @@ type member struct {
 	ports loopback.Ports
 	addrs []string
 }
+
+// soon is how long the client waits before it tries a closed port again; of itself
+// it waits for a second, and every start would seem to take one.
+var soon = backoff.Config{BaseDelay: 5 * time.Millisecond, Multiplier: 1, MaxDelay: 5 * time.Millisecond}
 
 // serve starts it and returns when it has answered a linearizable read.
 func (b *bench) serve(ctx context.Context) (string, error) {
@@ -42,6 +48,7 @@ func (b *bench) serve(ctx context.Context) (string, error) {
 	}
 	b.client, err = clientv3.New(clientv3.Config{
 		Endpoints: b.addrs[:1], Logger: zap.NewNop(), BackoffWaitBetween: 10 * time.Millisecond, DialTimeout: time.Minute,
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{Backoff: soon, MinConnectTimeout: time.Minute})},
 	})
 	if err != nil {
 		return "", err
