@@ -36,7 +36,7 @@ test: ## run all tests
 # The tests of processes come first: they wait most of the time, and take longest.
 .PHONY: race
 race: ## run all tests under the race detector
-	$(GO) test -race ./test/process ./...
+	$(GO) test -race -timeout 30m ./test/process ./...
 
 # Kubernetes' libraries are built with -trimpath wherever they are needed, so that
 # they are built once (see test/etcd/kubernetes).
