@@ -107,7 +107,7 @@ compat-kubernetes: ## the tests of Kubernetes' storage layer on muster (some fiv
 
 # Vetted here and not by `make vet`, for it takes Kubernetes' clients to do so.
 .PHONY: compat-apiserver
-compat-apiserver: ## a whole kube-apiserver on three members, some of them killed (some ten minutes of CPU time to compile, once)
+compat-apiserver: ## a whole kube-apiserver on three members, some of them killed (some seven minutes of CPU time to compile, once)
 	cd test/etcd/apiserver && $(GO) vet -trimpath . && $(GO) test -trimpath -count 1 -timeout 60m -v . $(APISERVER)
 
 # Make before 4.0, such as that of macOS, doesn't know it.
