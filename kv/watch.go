@@ -139,13 +139,10 @@ func (g *Watches) Ready() <-chan struct{} {
 }
 
 // Poll does a bounded piece of work for one watch of the group, or for several
-// that are told the same, and returns a batch if that gave one; more says that there is work left for another call.
-// Except for reading from disk it never waits. Errors are [ErrClosed] and
-// Poll does a bounded piece of work for one watch of the group, and returns a
-// batch if that gave one; more says that there is work left for another call.
-// Except for reading from disk, by itself or by another group that is at the same
-// place, it never waits. Errors are [ErrClosed] and
-// those of the disk.
+// that are told the same, and returns a batch if that gave one; more says that there
+// is work left for another call. Except for reading from disk, by itself or by
+// another group that is at the same place, it never waits. Errors are [ErrClosed]
+// and those of the disk.
 func (g *Watches) Poll() (batch *WatchBatch, more bool, err error) {
 	h := &g.s.hub
 	ws, t := append(g.polled[:0], g.cut.w), g.cut.task()
