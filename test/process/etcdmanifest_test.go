@@ -248,7 +248,7 @@ func TestAsHelmChart(t *testing.T) {
 		ready(t, m)
 	}
 	full(t, dial(t, ms...), "a", 3)
-	if !strings.Contains(ms[0].Said(), "ETCD_ON_K8S is none of etcd's and was ignored") {
+	if !strings.Contains(ms[0].Said(), "mean nothing to etcd were passed over: ETCD_ON_K8S") {
 		t.Errorf("a variable that is none of etcd's is passed over: %s", ms[0].Said())
 	}
 }
