@@ -128,6 +128,7 @@ func (w *world) grant(id, ttl int64) {
 // alive says whether a lease and its keys are there, for all that a member knows.
 func (w *world) alive(m *mustertest.Member, id int64) bool {
 	w.t.Helper()
+	synctest.Wait() // else the lease may end between the two looks
 	prefix := fmt.Sprintf("%d/", id)
 	resp, err := store(m).Range(w.ctx, &pb.RangeRequest{Key: []byte(prefix), RangeEnd: []byte(prefix[:len(prefix)-1] + "0")})
 	if err != nil {
