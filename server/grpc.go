@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
+	"github.com/musterhq/muster"
 	"github.com/musterhq/muster/internal/etcdapi"
 )
 
@@ -66,6 +67,20 @@ func (s *Server) newGRPC(api *etcdapi.Server) *grpc.Server {
 // opens its port only then. ctx ends with the node.
 func (s *Server) tellHealth(ctx context.Context) {
 	if s.node.Ready(ctx) == nil {
+		close(s.begun)
 		s.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
+	}
+}
+
+// hasBegun returns once the node has been ready since it was started, whatever
+// became of it since.
+func (s *Server) hasBegun(ctx context.Context) error {
+	select {
+	case <-s.begun:
+		return nil
+	case <-s.stopping.Done():
+		return muster.ErrStopped
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }

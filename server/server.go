@@ -76,6 +76,7 @@ type Server struct {
 
 	peerTimeout time.Duration // see the constant; a test may have more patience, before it asks
 
+	begun         chan struct{}   // closed when the node has been ready
 	background    context.Context // ends with the node; for what runs beside the requests
 	endBackground context.CancelFunc
 	stopping      context.Context // ends when no new requests are taken any more
@@ -164,7 +165,7 @@ type parts struct {
 func newServer(cfg Config, of parts) *Server {
 	s := &Server{
 		cfg: cfg, log: cfg.Node.Logger, store: of.store, size: of.size, tally: of.tally,
-		events: of.events, done: make(chan struct{}), peerTimeout: peerTimeout,
+		events: of.events, done: make(chan struct{}), begun: make(chan struct{}), peerTimeout: peerTimeout,
 	}
 	node := attended{of.node, of.store.Alarms, of.tally}
 	s.node = node
@@ -179,7 +180,7 @@ func newServer(cfg Config, of parts) *Server {
 		Version: EtcdVersion, RequestTimeout: cfg.RequestTimeout, PeerScheme: scheme(cfg.Node.PeerTLS.CertFile != "" || cfg.Node.PeerTLS.Auto),
 		Auth: of.auth, Leases: s.keepLeases(), MinLeaseTTL: cfg.minLeaseTTL(),
 		SnapshotBytesPerSecond: cfg.Node.SnapshotSendBytesPerSecond,
-		ProgressInterval:       cfg.WatchProgressInterval, ElectionTimeout: cfg.election(), Ready: of.node.Ready,
+		ProgressInterval:       cfg.WatchProgressInterval, ElectionTimeout: cfg.election(), Ready: s.hasBegun,
 		MaxTxnOps: cfg.Limits.TxnOps, MaxRequestBytes: cfg.Limits.RequestBytes,
 	}))
 	s.api = api

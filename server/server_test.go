@@ -122,7 +122,12 @@ func (n *fakeNode) Ask(ctx context.Context, to cluster.NodeID, question []byte) 
 	}
 	return n.ask(ctx, to, question)
 }
-func (n *fakeNode) Ready(context.Context) error { return nil }
+func (n *fakeNode) Ready(ctx context.Context) error {
+	if n.Status().Leader == 0 {
+		<-ctx.Done()
+	}
+	return ctx.Err()
+}
 func (n *fakeNode) AbandonGenesis(_ context.Context, gone []string) error {
 	return n.call("abandon %s", gone)
 }
