@@ -251,12 +251,14 @@ func TestPurgeGoesOn(t *testing.T) {
 	d.do(&pb.CompactionRequest{Revision: 400})
 	<-stuck
 	must(t, s.Close())
-	again := New(smallOptions(disk))
+	again, looked := New(smallOptions(disk)), make(chan struct{})
+	again.purge = purgeLimits{window: 500, batch: 100, step: func(<-chan struct{}) error { <-looked; return nil }}
 	_, err := again.Open("kv")
 	must(t, err)
 	if n := len(versions(t, again)); n <= 11 || n >= 400 {
 		t.Errorf("%d versions are left of a purge cut short", n)
 	}
+	close(looked)
 	must(t, again.Purged(context.Background()))
 	if n := len(versions(t, again)); n != 11 {
 		t.Errorf("%d versions are left, want the newest of ten keys and one after the mark", n)
