@@ -44,10 +44,8 @@ func (s *session) overSocket(step Step) Answer {
 		return w.answer
 	}
 	for _, m := range append([]proto.Message{step.Req}, step.More...) {
-		w.say(m)
-	}
-	for range 1 + len(step.More) {
-		if !w.hear() {
+		// One after the other: what comes when etcd has hung up can't be sent.
+		if w.say(m); !w.hear() {
 			break
 		}
 	}
