@@ -16,6 +16,12 @@ func (st *stage) e1(dir string) {
 	a, b, c := st.nodes[0], st.nodes[1], st.nodes[2]
 	st.fill("k", e1Keys, a, b, c)
 	st.did("write %d keys; each is acknowledged", e1Keys)
+	// By two of them perhaps, and then a need not have it.
+	st.until("a has all keys", func() bool {
+		keys, err := a.keys(st.ctx, true)
+		return err == nil && count(keys, "k", e1Keys) == e1Keys
+	})
+	st.saw("a has all %d", e1Keys)
 	st.stopAll()
 	for _, n := range []*node{b, c} {
 		st.must(n.wipe())
