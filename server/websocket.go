@@ -45,18 +45,15 @@ func newSockets(next http.Handler, limit int64) *sockets {
 	return s
 }
 
-// takeNoMore has those that end from now on say why.
+// takeNoMore lets none open any more, and has those that end from now on say why.
 func (s *sockets) takeNoMore() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ending = true
 }
 
-// wait takes no more sockets, and returns when all have ended.
-func (s *sockets) wait() {
-	s.takeNoMore()
-	s.open.Wait()
-}
+// wait returns when all have ended. No more are taken by then.
+func (s *sockets) wait() { s.open.Wait() }
 
 // enter says whether one more may be opened, which then is to leave.
 func (s *sockets) enter() bool {
@@ -160,16 +157,13 @@ type incoming struct {
 	refuse func(why error) // is told of a message that is not understood; nil: the answer tells
 }
 
-// firstMessage is how long a client has to say what it wants of a method that takes
-// one request.
-const firstMessage = 20 * time.Second
-
 // receive writes what the client sends to a request's body until the client closes
 // the socket or ctx ends. A body of one request is at its end after that.
-// The gateway waits for the end before it asks; etcd's, too, whose body has none.
+// The gateway waits for the end before it asks; etcd's, too, whose body has none. The
+// one message has the time that a short body has.
 func receive(ctx context.Context, from *websocket.Conn, to *io.PipeWriter, one bool) {
 	if one {
-		late, cancel := context.WithTimeout(ctx, firstMessage)
+		late, cancel := context.WithTimeout(ctx, bodyGrace)
 		defer cancel()
 		if !receiveOne(late, from, to) {
 			return
